@@ -1,0 +1,42 @@
+/* fd.h - descriptors and whole files
+ *
+ * Everything opened here is close-on-exec. No function blocks on a FIFO, a device or an endless file: a name that must be a
+ * regular file is opened with O_NONBLOCK and checked before it is read.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Writes all of data, resuming after signals and short writes. */
+must_check int fd_write_all(int fd, const void *data, size_t len, struct err *e);
+
+/* Reads the whole regular file `name` below dirfd (AT_FDCWD allowed) into the arena, NUL-terminated. nofollow refuses a symbolic
+ * link as last component. Returns its length. EINVAL not a regular file, EFBIG above max bytes, or the error of open/read;
+ * the text begins with the name. */
+must_check ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out, struct err *e);
+
+/* Reads a /proc or /sys or cgroup file (no size known) of up to max bytes. Returns its length, trailing newlines kept. */
+must_check ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e);
+
+/* Writes text to an existing pseudo file in one write(2). The text of *e is "NAME: REASON". */
+must_check int file_write_pseudo(int dirfd, const char *name, const char *text, struct err *e);
+
+/* Puts a file in place atomically: a temporary ".NAME.XXXX" in the same directory (O_EXCL, mode), then rename. An existing `name`
+ * that is not a regular file is refused (EINVAL), a link is replaced, never followed. Leaves nothing behind on failure. */
+must_check int file_write_atomic(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
+
+/* Makes 0, 1 and 2 open (/dev/null where closed). */
+must_check int fd_ensure_stdio(struct err *e);
+
+/* Marks every descriptor >= first close-on-exec, by close_range(2). */
+must_check int fd_cloexec_from(unsigned first, struct err *e);
+
+/* true when fd is the null device: a character device with number 1:3. */
+bool fd_is_null_device(int fd);
+
+/* Closes every descriptor >= first except the n in keep (negative entries are ignored). */
+must_check int fd_close_others(unsigned first, const int *keep, size_t n, struct err *e);

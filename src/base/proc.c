@@ -1,0 +1,156 @@
+#include "base/proc.h"
+#include "base/cleanup.h"
+#include "base/retry.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+pid_t proc_fork(uint64_t flags, int *pidfd, int cgroup_fd, struct err *e)
+{
+	int fd = -1;
+	struct sys_clone_args args = {
+		.flags = flags | (pidfd ? SYS_CLONE_PIDFD : 0) | (cgroup_fd >= 0 ? SYS_CLONE_INTO_CGROUP : 0),
+		.pidfd = (uint64_t)(uintptr_t)&fd,
+		/* CLONE_PARENT takes the exit signal of the caller; the kernel refuses another */
+		.exit_signal = flags & SYS_CLONE_PARENT ? 0 : SIGCHLD,
+		.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid < 0)
+		return err_errno(e, "clone3");
+	if (pid > 0 && pidfd)
+		*pidfd = fd;
+	return pid;
+}
+
+/* Reads /proc/PID/stat; returns where the blank before field 3 is, NULL with *e set. */
+static char *read_stat(pid_t pid, char text[1024], struct err *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, 1023));
+
+	if (n < 0) {
+		(void)err_set(e, ESRCH, "no process %d", (int)pid);
+		return NULL;
+	}
+	text[n] = '\0';
+	/* Field 2 is the command in parentheses and may hold anything: start after the last one. */
+	char *p = strrchr(text, ')');
+
+	if (!p || p[1] != ' ') {
+		(void)err_set(e, EPROTO, "%s: unexpected text", path);
+		return NULL;
+	}
+	return p + 1;
+}
+
+/* The given field, counted from 1, or NULL. */
+static const char *stat_field(const char *p, int field)
+{
+	for (int at = 3; p && at < field; at++)
+		p = strchr(p + 1, ' ');
+	return p ? p + 1 : NULL;
+}
+
+int proc_start_time(pid_t pid, uint64_t *ticks, bool *zombie, struct err *e)
+{
+	char text[1024];
+	const char *p = read_stat(pid, text, e), *start = p ? stat_field(p, 22) : NULL;
+
+	if (!p)
+		return -e->code;
+	if (!start)
+		return err_set(e, EPROTO, "/proc/%d/stat: unexpected text", (int)pid);
+	*ticks = strtoull(start, NULL, 10);
+	if (zombie)
+		*zombie = p[1] == 'Z' || p[1] == 'X';
+	return 0;
+}
+
+int proc_has_executed(pid_t pid, struct err *e)
+{
+	enum { PF_FORKNOEXEC = 0x40 }; /* of the kernel's linux/sched.h; cleared before close-on-exec descriptors are closed */
+	char text[1024];
+	const char *p = read_stat(pid, text, e), *flags = p ? stat_field(p, 9) : NULL;
+
+	if (!p)
+		return -e->code;
+	if (!flags)
+		return err_set(e, EPROTO, "/proc/%d/stat: unexpected text", (int)pid);
+	return !(strtoul(flags, NULL, 10) & PF_FORKNOEXEC);
+}
+
+int proc_open_exact(pid_t pid, uint64_t ticks, struct err *e)
+{
+	uint64_t now;
+	bool zombie;
+	auto_fd int fd = sys_pidfd_open(pid);
+
+	if (fd < 0)
+		return errno == ESRCH ? err_set(e, ESRCH, "no process %d", (int)pid) : err_errno(e, "pidfd_open %d", (int)pid);
+	/* Looked at after the pidfd is held: the number cannot be reused between the two. */
+	int r = proc_start_time(pid, &now, &zombie, e);
+
+	if (r < 0)
+		return r;
+	if (now != ticks || zombie)
+		return err_set(e, ESRCH, "process %d has ended", (int)pid);
+	return take_fd(&fd);
+}
+
+int proc_wait(pid_t pid, struct err *e)
+{
+	int status;
+
+	if (RETRY(waitpid(pid, &status, __WALL)) < 0)
+		return err_errno(e, "waitpid %d", (int)pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int proc_wait_fd(int pidfd, int timeout_ms, struct err *e)
+{
+	int64_t deadline = timeout_ms < 0 ? 0 : clock_ms() + timeout_ms;
+
+	for (;;) {
+		struct pollfd p = { .fd = pidfd, .events = POLLIN };
+		int64_t left = timeout_ms < 0 ? -1 : deadline - clock_ms();
+		int n = poll(&p, 1, timeout_ms < 0 ? -1 : left > 0 ? (int)left : 0);
+
+		if (n >= 0)
+			return n > 0;
+		if (errno != EINTR)
+			return err_errno(e, "poll");
+	}
+}
+
+void proc_reset_signals(void)
+{
+	/* The kernel's struct sigaction with SIG_DFL; the C library would refuse signals that it keeps for itself, but our caller may
+	 * ignore those as well. Fails for KILL and STOP. */
+	const unsigned long by_default[8] = { 0 };
+	sigset_t none;
+
+	for (int sig = 1; sig <= 64; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, by_default, NULL, 8);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int64_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}

@@ -1,0 +1,33 @@
+/* proc.h - processes: creation, identity, signals, waiting */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* clone3(2) like fork(2): returns 0 in the child, the pid in the parent, -errno with *e set on failure. flags: SYS_CLONE_*.
+ * *pidfd (may be NULL) receives a close-on-exec pidfd in the parent. cgroup_fd >= 0 (borrowed) adds CLONE_INTO_CGROUP. */
+must_check pid_t proc_fork(uint64_t flags, int *pidfd, int cgroup_fd, struct err *e);
+
+/* Field 22 of /proc/PID/stat: clock ticks after boot at which the process started; with the pid it is an identity.
+ * *zombie (may be NULL) tells whether it has ended and only waits to be reaped. ESRCH no such process. */
+must_check int proc_start_time(pid_t pid, uint64_t *ticks, bool *zombie, struct err *e);
+
+/* 1 when the process has executed a program since it was forked, also when that has ended but is not reaped; else 0. ESRCH. */
+must_check int proc_has_executed(pid_t pid, struct err *e);
+
+/* Opens a pidfd and checks that it is the process that started at `ticks`. ESRCH: that process is gone (or is a zombie). */
+must_check int proc_open_exact(pid_t pid, uint64_t ticks, struct err *e);
+
+/* Waits for a child; returns its exit status as a shell shows it: 0-255, or 128 + signal. */
+must_check int proc_wait(pid_t pid, struct err *e);
+
+/* Waits until the process behind pidfd has ended, at most timeout_ms (-1: for ever). Returns 1 ended, 0 timed out. */
+must_check int proc_wait_fd(int pidfd, int timeout_ms, struct err *e);
+
+/* Gives every signal its default action and unblocks all: what a container's first program expects, whatever our caller did. */
+void proc_reset_signals(void);
+
+/* Monotonic milliseconds. */
+int64_t clock_ms(void);

@@ -1,0 +1,38 @@
+/* str.h - growing text, and numbers from text */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A text that grows in an arena. Always NUL-terminated once something was added; `text` may be taken as a string of that arena. */
+struct strbuf {
+	struct arena *arena;
+	char *text; /* NULL while empty */
+	size_t len, room;
+};
+
+#define STRBUF(a) ((struct strbuf){ .arena = (a) })
+
+void strbuf_add(struct strbuf *b, const char *s, size_t len);
+void strbuf_puts(struct strbuf *b, const char *s);
+void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The text so far, "" when empty; lives in the arena. */
+const char *strbuf_str(const struct strbuf *b);
+
+/* printf() into the arena. */
+char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *arena_strdup(struct arena *a, const char *s);
+
+bool str_starts(const char *s, const char *prefix);
+bool str_ends(const char *s, const char *suffix);
+bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
+
+/* The whole of s must be one decimal number (no sign for u32/u64, no space, no base prefix) in range.
+ * EINVAL: not a number; ERANGE: too large. *e names the text, not its meaning: wrap with err_in(). */
+must_check int parse_u32(const char *s, uint32_t *out, struct err *e);
+must_check int parse_u64(const char *s, uint64_t *out, struct err *e);
+must_check int parse_i64(const char *s, int64_t *out, struct err *e);
