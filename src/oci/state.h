@@ -1,0 +1,38 @@
+/* state.h - the documents about a container: our state.json, and the state that hooks and callers see */
+#pragma once
+#include "base/arena.h"
+#include "base/str.h"
+#include "oci/spec.h"
+
+#define OCI_STATE_VERSION 1 /* of our own document; a newer one is refused with a clear text */
+
+/* One cgroup directory, as in cgroups/cgroup.h (siblings may not share a header). */
+struct oci_state_cgroup { const char *controllers, *mount, *path; bool v2; };
+struct oci_state_cgroup_list { struct oci_state_cgroup *v; size_t n; };
+
+/* What state.json holds. */
+struct oci_state {
+	uint32_t version;
+	const char *oci_version, *id, *bundle, *rootfs, *backend; /* backend: "os", "vm" */
+	const char *status;   /* "creating", "created", "running": the last step that was completed */
+	const char *created;  /* RFC 3339, UTC, nanoseconds */
+	const char *boot_id;
+	int32_t pid;          /* 0 while there is none */
+	uint64_t start_time;  /* of pid, clock ticks after boot */
+	const char *cgroup_manager; /* "cgroupfs", "systemd", "disabled" */
+	const char *cgroup_mode;    /* "none", "v1", "hybrid", "v2" */
+	const char *cgroup_path, *cgroup_scope;
+	struct oci_state_cgroup_list cgroup_dirs;
+	bool own_pid_ns, terminal, no_pivot, no_new_keyring;
+	struct pairs annotations;
+};
+
+/* Decodes state.json strictly. EINVAL as for the config; ENOTSUP: a newer version. */
+must_check int oci_state_parse(struct arena *a, const char *text, size_t len, const struct oci_state **out, struct err *e);
+
+/* Encodes state.json, by the same tables. */
+void oci_state_encode(const struct oci_state *s, struct strbuf *out);
+
+/* The state document of runtime-spec "State", one line, slashes not escaped: for hooks. pid 0 is left out when the status is stopped. */
+void oci_state_for_hook(const char *oci_version, const char *id, const char *status, int pid, const char *bundle,
+			const struct pairs *annotations, struct strbuf *out);
