@@ -1,0 +1,109 @@
+/* cgroup.h - the container's cgroup: place, limits, members, end
+ *
+ * cgroup_plan_build() decides, from spec and host facts only: in which hierarchies which directory is made, and which file gets
+ * which text, in order. The other functions act. A cgroup is known afterwards by its struct cgroup_ref alone, which is stored in
+ * the container's state.
+ * Kernel documents: admin-guide/cgroup-v1/, admin-guide/cgroup-v2.rst.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "host/host.h"
+#include "oci/spec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_DISABLED };
+
+/* One directory of the container's cgroup. */
+struct cgroup_dir {
+	const char *controllers; /* "memory", "cpu,cpuacct", "name=systemd"; "" for cgroup2 */
+	const char *mount;       /* "/sys/fs/cgroup/memory"                                  */
+	const char *path;        /* absolute: mount + path of the cgroup                     */
+	bool v2;
+};
+
+/* Everything needed to find a container's cgroup again. */
+struct cgroup_ref {
+	enum cgroup_manager manager;
+	enum cgroup_mode mode;
+	const char *path;        /* within the hierarchies: "/drupe/ID"; "" when there is none */
+	const char *scope;       /* systemd unit, or NULL                                      */
+	const struct cgroup_dir *dirs;
+	size_t n_dirs;
+	/* Nothing was asked for and we may lack the permission (rootless): directories that cannot be made or joined are left out.
+	 * Not part of the stored state: whoever reads a ref from there sets it anew from euid and options before cgroup_join(). */
+	bool optional;
+};
+
+/* One file to write. */
+struct cgroup_write {
+	const struct cgroup_dir *dir;
+	const char *file, *text;
+	const char *where;               /* JSON path it comes from: "linux.resources.memory.limit" */
+	const char *alt_file, *alt_text; /* written instead where `file` does not exist or has no effect; NULL: none */
+	bool may_be_missing;  /* no such file means nothing to limit (e.g. swap limit "0" without swap accounting) */
+	bool may_be_refused;  /* EPERM, EACCES: the kernel allows us no more than this anyway (devices)           */
+	bool next_first;      /* EINVAL: the next one has to be written before this one (quota and period)        */
+	bool check_usage;     /* refuse (EBUSY) when memory.current is above the value                            */
+};
+
+struct cgroup_plan {
+	struct cgroup_ref ref;
+	const struct cgroup_write *writes;
+	size_t n_writes;
+	const char *controllers; /* v2: to be enabled for it, "cpu io memory pids"; those no write needs are a wish only */
+	const void *device_prog; /* v2: eBPF instructions of the device filter, NULL none                             */
+	size_t device_prog_len;  /* instructions                                                                      */
+	bool devices_may_be_refused; /* not root of the first user namespace: the kernel keeps devices from us by itself */
+};
+
+struct cgroup_options {
+	enum cgroup_manager manager;
+	bool ignore_permission; /* --rootless: EPERM, EACCES, EROFS on cgroups are not errors when no limits were asked for */
+};
+
+/* Pure. EINVAL/ENOTSUP with the JSON path for resources that cannot be honoured here.
+ *
+ * Place: linux.cgroupsPath, absolute or relative, is a path below the root of each hierarchy's mount, so the same path is always
+ * the same cgroup. Without it: "/drupe/ID"; for those who are not root on cgroup v2, drupe/ID beside their own cgroup. A path that is
+ * "/" or climbs above it with ".." is refused.
+ * Devices: see cgroup_devices.c. CGROUP_MANAGER_DISABLED makes no cgroup, hence no device filter; limits are then an error. */
+must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, const struct cgroup_options *o, const struct host *h,
+				 struct arena *a, struct cgroup_plan *out, struct err *e);
+
+/* Makes the directories (parents too, controllers enabled on the way) and applies the limits. Refuses one that exists and has
+ * processes or is frozen (EBUSY). On failure, what was made is removed again. */
+must_check int cgroup_create(const struct cgroup_plan *p, struct err *e);
+
+/* v2 mode: a descriptor of the directory for CLONE_INTO_CGROUP. -ENOENT without *e being an error when the mode has none to offer
+ * (v1, hybrid, disabled): use cgroup_join() then. */
+int cgroup_open(const struct cgroup_ref *r, struct err *e);
+
+/* Puts pid into every directory of the ref (those that pid is not in already by CLONE_INTO_CGROUP). sub: path below the
+ * container's cgroup for exec --cgroup, or NULL; it must exist in one hierarchy at least. pid 0: the caller itself, which must have
+ * one thread only and then joins v1 hierarchies without the kernel's global lock; forty times as fast. */
+must_check int cgroup_join(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e);
+
+/* All processes in the cgroup and those below it, sorted, without repeats. */
+must_check int cgroup_procs(const struct cgroup_ref *r, struct arena *a, pid_t **out, size_t *n, struct err *e);
+
+/* Sends sig to every process in it; SIGKILL by cgroup.kill or freeze + kill + thaw until empty (ETIMEDOUT after 10 s), which ends
+ * frozen ones, too. The caller itself is left out where processes are signalled one by one. */
+must_check int cgroup_signal(const struct cgroup_ref *r, int sig, struct err *e);
+
+/* Kills what is left in it and removes all directories (children first). No error when there is none. timeout_ms bounds the wait
+ * for processes to end (ETIMEDOUT, EBUSY). Parents that cgroup_create() made go with the last cgroup in them, those that were there
+ * before stay. */
+must_check int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct err *e);
+
+/* true when the freezer says frozen (or freezing). */
+must_check int cgroup_frozen(const struct cgroup_ref *r, bool *out, struct err *e);
+/* Freezes or thaws and waits for it. ETIMEDOUT, and thawed again, when it cannot be frozen in time. ENOTSUP without a freezer. */
+must_check int cgroup_freeze(const struct cgroup_ref *r, bool frozen, int timeout_ms, struct err *e);
+
+struct strbuf;
+/* One decision a line. */
+void cgroup_plan_print(const struct cgroup_plan *p, struct strbuf *out);

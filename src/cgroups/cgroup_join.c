@@ -1,0 +1,104 @@
+/* Getting processes into a cgroup.
+ *
+ * cgroup2: CLONE_INTO_CGROUP costs nothing, so cgroup_open() exists. v1 has no such thing: the pid is written to a file of every
+ * hierarchy. Writing to cgroup.procs moves all threads of a process under a global lock (about a millisecond per hierarchy); a
+ * process with one thread that writes itself ("0") to "tasks" does not need it.
+ */
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "base/retry.h"
+#include "base/str.h"
+#include "cgroups/cgroup_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+int cgroup_open(const struct cgroup_ref *r, struct err *e)
+{
+	if (r->mode != CGROUP_MODE_V2 || !r->n_dirs)
+		return err_set(e, ENOENT, "there is no cgroup to start a process in");
+	int fd = open(r->dirs[0].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_errno(e, "cgroup %s", r->dirs[0].path) : fd;
+}
+
+static int explain_join(const char *path, const char *file, int code, struct err *e)
+{
+	const char *hint = "";
+
+	if (code == EBUSY)
+		hint = " (it has cgroups below it with controllers enabled, so it may not have processes)";
+	else if (code == EOPNOTSUPP)
+		hint = " (it is, or is below, a threaded cgroup)";
+	else if (code == ENOSPC)
+		hint = " (its cpuset has no CPUs or no memory nodes)";
+	errno = code;
+	return err_errno(e, "joining cgroup %s: %s%s", path, file, hint);
+}
+
+static int join_dir(const struct cgroup_dir *d, const char *path, pid_t pid, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	const char *name = pid == 0 && !d->v2 ? "tasks" : "cgroup.procs";
+	auto_fd int fd = open(cg_file(&a, path, name), O_WRONLY | O_CLOEXEC);
+	const char *text = arena_printf(&a, "%d", (int)pid);
+
+	if (fd < 0 || RETRY(write(fd, text, strlen(text))) < 0)
+		return explain_join(path, name, errno, e);
+	return 0;
+}
+
+static bool may_be_without(const struct cgroup_ref *r, int code)
+{
+	return r->optional && (code == ENOENT || code == EACCES || code == EPERM || code == EROFS);
+}
+
+static int join_own(const struct cgroup_ref *r, pid_t pid, struct err *e)
+{
+	if (r->mode == CGROUP_MODE_V2 && r->n_dirs && cg_has_member(r->dirs[0].path, pid ? pid : getpid()))
+		return 0;
+	for (size_t i = 0; i < r->n_dirs; i++)
+		if (join_dir(&r->dirs[i], r->dirs[i].path, pid, e) < 0 && !may_be_without(r, e->code))
+			return -e->code;
+	return 0;
+}
+
+/* A hierarchy without that path gets the process into the container's cgroup itself. */
+static int join_sub(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	const char **paths = arena_alloc(&a, (r->n_dirs + 1) * sizeof(*paths)), *below = path_clean(&a, sub);
+	bool found = false;
+
+	for (size_t i = 0; i < r->n_dirs; i++) {
+		const char *path = arena_printf(&a, "%s%s%s", r->dirs[i].path, *below == '/' ? "" : "/", below);
+		bool there = access(path, F_OK) == 0;
+
+		paths[i] = there ? path : r->dirs[i].path;
+		found |= there;
+	}
+	if (!found)
+		return err_set(e, ENOENT, "the container has no cgroup \"%.200s\"", sub);
+	for (size_t i = 0; i < r->n_dirs; i++)
+		if (join_dir(&r->dirs[i], paths[i], pid, e) < 0 && !may_be_without(r, e->code))
+			return -e->code;
+	return 0;
+}
+
+static bool has_dotdot(const char *path)
+{
+	for (; *path; path += strcspn(path, "/"), path += *path == '/')
+		if (strncmp(path, "..", 2) == 0 && (path[2] == '/' || !path[2]))
+			return true;
+	return false;
+}
+
+int cgroup_join(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e)
+{
+	if (!sub || !*sub)
+		return join_own(r, pid, e);
+	if (has_dotdot(sub))
+		return err_set(e, EINVAL, "cgroup \"%.200s\" must be below the container's own", sub);
+	return join_sub(r, sub, pid, e);
+}

@@ -1,0 +1,48 @@
+/* host.h - facts about the kernel and the machine, probed once, faked in tests
+ *
+ * Plans are made from the spec and these facts only, so "what would we do on cgroup v1, without AppArmor, in a user namespace?"
+ * is a unit test.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum cgroup_mode {
+	CGROUP_MODE_NONE,   /* no cgroup file system at /sys/fs/cgroup */
+	CGROUP_MODE_V1,     /* tmpfs with one directory per hierarchy  */
+	CGROUP_MODE_HYBRID, /* v1 plus cgroup2 at .../unified          */
+	CGROUP_MODE_V2,     /* cgroup2 at /sys/fs/cgroup               */
+};
+
+/* One mounted cgroup hierarchy. */
+struct host_hierarchy {
+	const char *mount;       /* "/sys/fs/cgroup/cpu,cpuacct"                                            */
+	const char *controllers; /* "cpu,cpuacct"; "name=systemd"; "" for cgroup2                             */
+	const char *own;         /* the caller's own cgroup in it, as /proc/self/cgroup says: "/user.slice"  */
+	bool v2;
+};
+
+struct host {
+	uid_t euid;
+	bool initial_userns;    /* false in any but the host's first user namespace            */
+	uint64_t caps_bounding; /* capabilities we may grant: our own bounding set, bit = number */
+	uint64_t caps_permitted;
+	unsigned cap_last;      /* highest capability number the kernel knows                   */
+	bool apparmor, selinux; /* the LSM is active                                             */
+	uint64_t ns_supported;  /* SYS_CLONE_NEW* bits with a file in /proc/self/ns              */
+	enum cgroup_mode cgroup_mode;
+	const struct host_hierarchy *hier;
+	size_t n_hier;
+	const char *v2_controllers; /* cgroup.controllers at the root of the v2 mount: "cpu io memory"; "" when none */
+};
+
+/* Looks at the running system. Strings live in *a. */
+must_check int host_probe(struct arena *a, struct host *out, struct err *e);
+
+/* For tests: a host as root with every capability (41), no LSM, all namespaces, and the given cgroup mode: for V1 and HYBRID the
+ * hierarchies cpu, cpuacct, cpuset, memory, devices, freezer, blkio, pids, name=systemd. */
+void host_fake(struct host *out, enum cgroup_mode mode);

@@ -1,0 +1,306 @@
+/* What kernel and machine are we on?
+ *
+ * Every start of a container pays for this, so each file is read once and nothing is asked that nobody wants to know. The kind of
+ * cgroups is told by the file system at /sys/fs/cgroup; only where that is not cgroup2 (which is a complete answer) is the mount
+ * table read, and joined with /proc/self/cgroup by the names of the controllers.
+ */
+#include "base/fd.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "host/host_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define CGROUP_ROOT     "/sys/fs/cgroup"
+#define MOUNTINFO_MAX   (16u << 20) /* bytes */
+#define INITIAL_USERNS  0xEFFFFFFDu /* inode of the first user namespace, PROC_USER_INIT_INO */
+#define HIERARCHIES_MAX 32          /* there are 14 controllers; the rest is for named ones   */
+
+static int probe_status(struct host *h, struct err *e)
+{
+	static const struct {
+		const char *key;
+		size_t offset;
+	} lines[] = {
+		{ "\nCapPrm:\t", offsetof(struct host, caps_permitted) },
+		{ "\nCapBnd:\t", offsetof(struct host, caps_bounding) },
+	};
+	auto_arena struct arena a = { 0 };
+	char *text;
+
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/status", 16384, &a, &text, e) < 0)
+		return -e->code;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		const char *at = strstr(text, lines[i].key);
+
+		if (!at)
+			return err_set(e, EPROTO, "/proc/self/status: has no line \"%.6s\"", lines[i].key + 1);
+		*(uint64_t *)(void *)((char *)h + lines[i].offset) = strtoull(at + strlen(lines[i].key), NULL, 16);
+	}
+	return 0;
+}
+
+static int probe_cap_last(struct host *h, struct err *e)
+{
+	static const char name[] = "/proc/sys/kernel/cap_last_cap";
+	auto_arena struct arena a = { 0 };
+	char *text;
+	uint32_t last;
+
+	if (file_read_pseudo(AT_FDCWD, name, 31, &a, &text, e) < 0)
+		return -e->code;
+	text[strcspn(text, "\n")] = '\0';
+	if (parse_u32(text, &last, e) < 0)
+		return err_in(e, "%s", name);
+	h->cap_last = last;
+	return 0;
+}
+
+static void probe_namespaces(struct host *h)
+{
+	static const struct {
+		const char *file;
+		uint64_t flag;
+	} kinds[] = {
+		{ "/proc/self/ns/mnt", SYS_CLONE_NEWNS },    { "/proc/self/ns/cgroup", SYS_CLONE_NEWCGROUP },
+		{ "/proc/self/ns/uts", SYS_CLONE_NEWUTS },   { "/proc/self/ns/ipc", SYS_CLONE_NEWIPC },
+		{ "/proc/self/ns/user", SYS_CLONE_NEWUSER }, { "/proc/self/ns/pid", SYS_CLONE_NEWPID },
+		{ "/proc/self/ns/net", SYS_CLONE_NEWNET },   { "/proc/self/ns/time", SYS_CLONE_NEWTIME },
+	};
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (faccessat(AT_FDCWD, kinds[i].file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			h->ns_supported |= kinds[i].flag;
+	/* A kernel without user namespaces has only the first one. */
+	h->initial_userns = stat("/proc/self/ns/user", &st) < 0 || st.st_ino == INITIAL_USERNS;
+}
+
+static void probe_lsm(struct host *h)
+{
+	auto_arena struct arena a = { 0 };
+	struct err ignored;
+	char *text;
+
+	h->apparmor = file_read_pseudo(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 31, &a, &text, &ignored) > 0 &&
+		      text[0] == 'Y';
+	h->selinux = faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
+}
+
+/* Undoes the \ooo of /proc/self/mountinfo in place. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+/* One line of the mount table, as far as it matters here. */
+struct cg_mount {
+	char *root, *point, *options;
+	bool v2;
+};
+
+/* "ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPER". False: no cgroup mount. */
+static bool parse_mount(char *line, struct cg_mount *out)
+{
+	char *rest = strstr(line, " - cgroup"), *save, *fields[5] = { 0 };
+
+	if (!rest)
+		return false;
+	*rest = '\0';
+	for (int i = 0; i < 5; i++)
+		fields[i] = strtok_r(i ? NULL : line, " ", &save);
+	const char *type = strtok_r(rest + 3, " ", &save);
+
+	out->v2 = str_eq(type, "cgroup2");
+	out->options = strtok_r(NULL, " ", &save) ? strtok_r(NULL, " ", &save) : NULL;
+	out->root = fields[3];
+	out->point = fields[4];
+	if (!out->options || !out->point || (!out->v2 && !str_eq(type, "cgroup")))
+		return false;
+	unescape(out->root);
+	unescape(out->point);
+	return true;
+}
+
+/* true when the comma-separated list has all of the words. */
+static bool list_has_all(const char *list, const char *words)
+{
+	while (*words) {
+		size_t len = strcspn(words, ",");
+		const char *at = list;
+
+		while (*at && !(strncmp(at, words, len) == 0 && (at[len] == ',' || at[len] == '\0'))) {
+			at += strcspn(at, ",");
+			at += *at == ',';
+		}
+		if (!*at)
+			return false;
+		words += len + (words[len] == ',');
+	}
+	return true;
+}
+
+/* One line of /proc/self/cgroup, "4:memory:/path", and where that hierarchy is mounted. */
+struct cg_line {
+	char *controllers, *own;
+	const char *point, *root; /* NULL: not mounted */
+};
+
+static size_t parse_own(char *text, struct cg_line *out)
+{
+	size_t n = 0;
+	char *save;
+
+	for (char *line = strtok_r(text, "\n", &save); line && n < HIERARCHIES_MAX; line = strtok_r(NULL, "\n", &save)) {
+		char *first = strchr(line, ':'), *second = first ? strchr(first + 1, ':') : NULL;
+
+		if (!second)
+			continue;
+		*second = '\0';
+		out[n++] = (struct cg_line){ .controllers = first + 1, .own = second + 1 };
+	}
+	return n;
+}
+
+static bool below_root(const char *point)
+{
+	return str_starts(point, CGROUP_ROOT) && (point[sizeof(CGROUP_ROOT) - 1] == '/' || !point[sizeof(CGROUP_ROOT) - 1]);
+}
+
+static void place_mount(const struct cg_mount *m, struct cg_line *lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct cg_line *l = &lines[i];
+
+		if (m->v2 != (*l->controllers == '\0') || !list_has_all(m->options, l->controllers))
+			continue;
+		if (!l->point || (!below_root(l->point) && below_root(m->point))) {
+			l->point = m->point;
+			l->root = m->root;
+		}
+		return;
+	}
+}
+
+/* Our own cgroup as seen from the mount, which may show a part of the hierarchy only. */
+static const char *own_below(const char *root, const char *own)
+{
+	size_t len = strlen(root);
+
+	if (len > 1 && str_starts(own, root) && (own[len] == '/' || !own[len]))
+		return own[len] ? own + len : "/";
+	return own;
+}
+
+static struct host_hierarchy place_of(const struct cg_line *l, struct arena *a)
+{
+	return (struct host_hierarchy){ arena_strdup(a, l->point), arena_strdup(a, l->controllers),
+					arena_strdup(a, own_below(l->root, l->own)), !*l->controllers };
+}
+
+void host_parse_cgroups(char *mountinfo, char *own, struct arena *a, struct host *h)
+{
+	struct cg_line lines[HIERARCHIES_MAX];
+	size_t n = parse_own(own, lines), used = 0;
+	struct cg_mount m;
+	char *save;
+
+	for (char *line = strtok_r(mountinfo, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (parse_mount(line, &m))
+			place_mount(&m, lines, n);
+	struct host_hierarchy *hier = arena_alloc(a, (n + 1) * sizeof(*hier));
+
+	/* /proc/self/cgroup counts downwards: cgroup2 is its last line, and is to be our last too */
+	for (size_t i = n; i-- > 0;)
+		if (*lines[i].controllers && lines[i].point)
+			hier[used++] = place_of(&lines[i], a);
+	size_t n_v1 = used;
+
+	for (size_t i = 0; i < n; i++)
+		if (!*lines[i].controllers && lines[i].point)
+			hier[used++] = place_of(&lines[i], a);
+	h->hier = hier;
+	h->n_hier = used;
+	h->cgroup_mode = used > n_v1 ? (n_v1 ? CGROUP_MODE_HYBRID : CGROUP_MODE_V2) : (n_v1 ? CGROUP_MODE_V1 : CGROUP_MODE_NONE);
+}
+
+/* cgroup2 at the usual place: the mount table has nothing to add. */
+static void parse_own_v2(char *own, struct arena *a, struct host *h)
+{
+	struct host_hierarchy *hier = arena_new(a, struct host_hierarchy);
+	struct cg_line lines[HIERARCHIES_MAX];
+	size_t n = parse_own(own, lines);
+
+	*hier = (struct host_hierarchy){ CGROUP_ROOT, "", "/", true };
+	for (size_t i = 0; i < n; i++)
+		if (!*lines[i].controllers)
+			hier->own = arena_strdup(a, lines[i].own);
+	h->hier = hier;
+	h->n_hier = 1;
+	h->cgroup_mode = CGROUP_MODE_V2;
+}
+
+static int probe_hierarchies(struct arena *a, struct host *h, struct err *e)
+{
+	auto_arena struct arena tmp = { 0 };
+	struct statfs fs;
+	char *own, *mounts;
+
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/cgroup", 65536, &tmp, &own, e) < 0)
+		return e->code == ENOENT ? 0 : -e->code; /* a kernel without cgroups */
+	if (statfs(CGROUP_ROOT, &fs) == 0 && (unsigned long)fs.f_type == SYS_CGROUP2_SUPER_MAGIC) {
+		parse_own_v2(own, a, h);
+		return 0;
+	}
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &tmp, &mounts, e) < 0)
+		return -e->code;
+	host_parse_cgroups(mounts, own, a, h);
+	return 0;
+}
+
+static int probe_cgroups(struct arena *a, struct host *h, struct err *e)
+{
+	struct err ignored;
+	char *text;
+
+	h->v2_controllers = "";
+	if (probe_hierarchies(a, h, e) < 0)
+		return -e->code;
+	for (size_t i = 0; i < h->n_hier; i++) {
+		if (!h->hier[i].v2)
+			continue;
+		const char *name = arena_printf(a, "%s/cgroup.controllers", h->hier[i].mount);
+
+		if (file_read_pseudo(AT_FDCWD, name, 1023, a, &text, &ignored) < 0)
+			continue; /* the root of a mount that we may not look at has nothing for us */
+		text[strcspn(text, "\n")] = '\0';
+		h->v2_controllers = text;
+	}
+	return 0;
+}
+
+int host_probe(struct arena *a, struct host *out, struct err *e)
+{
+	struct host h = { .euid = geteuid() };
+
+	if (probe_status(&h, e) < 0 || probe_cap_last(&h, e) < 0 || probe_cgroups(a, &h, e) < 0)
+		return err_in(e, "host");
+	probe_namespaces(&h);
+	probe_lsm(&h);
+	*out = h;
+	return 0;
+}
