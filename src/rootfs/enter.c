@@ -1,0 +1,265 @@
+/* enter.c - the root becomes "/", and is sealed
+ *
+ * The root is a mount somewhere below the namespace's "/", or on it (mount.c). pivot_root(".", ".") swaps the two and stacks the old
+ * root on top, where it is detached. Without pivot_root (the host's root is an initramfs) it is moved onto "/" and entered by chroot,
+ * after the host's procfs and sysfs were taken away: a full procfs that is still mounted somewhere lets a nested user namespace mount
+ * another one without the masks. Then everything that had to wait for the last mount: read-only tmpfs, read-only paths, masks,
+ * read-only root, propagation.
+ */
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "rootfs/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- masks ---- */
+
+/* Things to put over paths; each is attached the first time and cloned from where it is attached later (a detached mount cannot
+ * be cloned before Linux 6.15). */
+struct cover {
+	int fd; /* owned */
+	bool attached;
+};
+
+static int put_cover(struct cover *c, int target, struct err *e)
+{
+	if (!c->attached) {
+		c->attached = true;
+		return tree_attach(c->fd, target, e);
+	}
+	auto_fd int copy = tree_clone_fd(c->fd, false, e);
+
+	return copy < 0 ? copy : tree_attach(copy, target, e);
+}
+
+static int empty_dir(struct err *e)
+{
+	static const struct fs_param params[] = { { "nr_blocks", "1" }, { "nr_inodes", "1" }, { "mode", "755" } };
+	const unsigned attrs = SYS_MOUNT_ATTR_RDONLY | SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV | SYS_MOUNT_ATTR_NOEXEC;
+
+	return tree_new("tmpfs", "tmpfs", params, 3, attrs, e);
+}
+
+static int mask_one(const char *path, int root, struct cover *dir, struct cover *file, struct err *e)
+{
+	auto_fd int target = path_open_in(root, path, O_PATH, e);
+	struct stat st;
+
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0 || fstat(target, &st) < 0)
+		return target < 0 ? target : err_errno(e, "%s", path);
+	if (!S_ISDIR(st.st_mode))
+		return put_cover(file, target, e);
+	if (dir->fd < 0)
+		dir->fd = empty_dir(e);
+	return dir->fd < 0 ? dir->fd : put_cover(dir, target, e);
+}
+
+static int mask_paths(const struct rootfs_plan *p, int *null, int root, struct err *e)
+{
+	struct cover file = { .fd = take_fd(null) }, dir = { .fd = -1 };
+	int r = 0;
+
+	for (size_t i = 0; i < p->n_masked && r >= 0; i++) {
+		r = mask_one(p->masked[i], root, &dir, &file, e);
+		if (r < 0)
+			(void)err_in(e, "linux.maskedPaths (%s)", p->masked[i]);
+	}
+	close_fd(&dir.fd);
+	close_fd(&file.fd);
+	return r;
+}
+
+/* ---- read-only ---- */
+
+static int make_readonly(const char *path, int root, struct err *e)
+{
+	auto_fd int target = path_open_in(root, path, O_PATH, e);
+
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0)
+		return target;
+	/* A clone has the flags (nosuid...) of the mount it is from. What is mounted below stays as the config made it. */
+	auto_fd int clone = tree_clone_fd(target, true, e);
+
+	if (clone < 0 || tree_set_attr(clone, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
+		return -e->code;
+	return tree_attach(clone, target, e);
+}
+
+static int seal(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
+{
+	for (size_t i = 0; i < p->n_mounts; i++)
+		if (p->mounts[i].late_readonly && tree_set_attr(s->mounts[i], SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
+			return err_in(e, "%s", p->mounts[i].where);
+	for (size_t i = 0; i < p->n_readonly; i++)
+		if (make_readonly(p->readonly_paths[i], root, e) < 0)
+			return err_in(e, "linux.readonlyPaths (%s)", p->readonly_paths[i]);
+	if (mask_paths(p, &s->null, root, e) < 0)
+		return -e->code;
+	if (p->readonly && tree_set_attr(root, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
+		return err_in(e, "root.readonly");
+	if (p->propagation & (MS_SHARED | MS_UNBINDABLE) && tree_set_propagation(root, p->propagation, e) < 0)
+		return err_in(e, "linux.rootfsPropagation");
+	return 0;
+}
+
+/* ---- entering ---- */
+
+static int enter_by_pivot(int root, struct err *e)
+{
+	if (fchdir(root) < 0)
+		return err_errno(e, "new root");
+	if (sys_pivot_root(".", ".") < 0)
+		return err_errno(e, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_errno(e, "cannot detach the old root");
+	return chdir("/") < 0 ? err_errno(e, "new root") : 0;
+}
+
+static int enter_by_chroot(int root, bool is_mount, struct err *e)
+{
+	/* ELOOP: it is there already. */
+	if (is_mount && sys_move_mount(root, "", AT_FDCWD, "/", SYS_MOVE_MOUNT_F_EMPTY) < 0 && errno != ELOOP)
+		return tree_errno(e, "cannot move the new root to /");
+	if (fchdir(root) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_errno(e, "chroot");
+	return 0;
+}
+
+/* One line of mountinfo: "36 35 98:0 /root /point options ... - type source options". */
+struct mount_line {
+	unsigned id, parent;
+	char *point, *type;
+};
+
+static bool parse_line(char *line, struct mount_line *m)
+{
+	char *dash = strstr(line, " - "), *save = NULL;
+	unsigned field = 0;
+
+	if (!dash || sscanf(line, "%u %u", &m->id, &m->parent) != 2)
+		return false;
+	*dash = '\0';
+	m->type = strtok_r(dash + 3, " ", &save);
+	m->point = strtok_r(line, " ", &save);
+	while (m->point && field++ < 4)
+		m->point = strtok_r(NULL, " ", &save);
+	return m->type && m->point;
+}
+
+/* "\040" -> ' ' */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+static size_t parse_mounts(char *text, struct arena *a, struct mount_line **out)
+{
+	size_t n = 1, used = 0;
+	char *save = NULL;
+
+	for (const char *c = text; *c; c++)
+		n += *c == '\n';
+	*out = arena_alloc(a, n * sizeof(**out));
+	for (char *line = strtok_r(text, "\n", &save); line && used < n; line = strtok_r(NULL, "\n", &save))
+		used += parse_line(line, *out + used);
+	return used;
+}
+
+/* Is mount i the root's, or below it? The depth is bounded by the number of mounts. */
+static bool is_inside(const struct mount_line *v, size_t n, size_t i, unsigned root_id)
+{
+	unsigned id = v[i].id;
+
+	for (size_t depth = 0; depth <= n; depth++) {
+		size_t k = 0;
+
+		if (id == root_id)
+			return true;
+		while (k < n && v[k].id != id)
+			k++;
+		if (k == n || v[k].parent == id)
+			return false;
+		id = v[k].parent;
+	}
+	return false;
+}
+
+/* A mount that came from outside a user namespace cannot be unmounted in it, only covered. */
+static int take_away(const char *point, struct err *e)
+{
+	if (umount2(point, MNT_DETACH) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EINVAL && errno != EPERM)
+		return err_errno(e, "%s", point);
+	auto_fd int cover = empty_dir(e);
+
+	if (cover < 0)
+		return cover;
+	if (sys_move_mount(cover, "", AT_FDCWD, point, SYS_MOVE_MOUNT_F_EMPTY) < 0 && errno != ENOTDIR)
+		return tree_errno(e, "%s", point);
+	return 0;
+}
+
+/* Absolute names still mean the host's tree here. Later mounts hide earlier ones and go first. */
+static int drop_host_proc(int root, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct mount_line *v;
+	char name[48], *text, *id;
+	unsigned root_id;
+
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &a, &text, e) < 0)
+		return -e->code;
+	size_t n = parse_mounts(text, &a, &v);
+
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", root);
+	if (file_read_pseudo(AT_FDCWD, name, 4096, &a, &text, e) < 0)
+		return -e->code;
+	id = strstr(text, "mnt_id:");
+	if (!id || sscanf(id, "mnt_id: %u", &root_id) != 1)
+		return err_set(e, EINVAL, "%s: no mnt_id", name);
+	for (size_t i = n; i-- > 0;) {
+		if ((!str_eq(v[i].type, "proc") && !str_eq(v[i].type, "sysfs")) || is_inside(v, n, i, root_id))
+			continue;
+		unescape(v[i].point);
+		if (take_away(v[i].point, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
+
+int rootfs_enter(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
+{
+	int r;
+
+	if (p->new_mount_ns && !p->no_pivot)
+		r = enter_by_pivot(root, e);
+	else if (p->new_mount_ns && drop_host_proc(root, e) < 0)
+		r = err_in(e, "cannot take the host's /proc and /sys away");
+	else
+		r = enter_by_chroot(root, p->new_mount_ns, e);
+	if (r >= 0)
+		r = seal(p, s, root, e);
+	rootfs_close_sources(p, s);
+	return r;
+}

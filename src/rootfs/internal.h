@@ -1,0 +1,70 @@
+/* internal.h - what the files of rootfs/ share among themselves */
+#pragma once
+#include "rootfs/rootfs.h"
+
+/* ---- options.c ---- */
+
+/* Is there a word that makes a bind mount of it? */
+bool options_is_bind(const struct strs *words);
+
+/* Carries the effect of all words into *op, whose kind and fstype are set already. container_uid, container_gid: the maps that
+ * "idmap=" entries with '@' are relative to. */
+must_check int options_parse(const struct strs *words, const struct rootfs_plan *p, struct arena *a, struct mount_op *op,
+			     struct err *e);
+
+/* Appends a parameter for fsconfig(2). */
+void option_add_param(struct mount_op *op, struct arena *a, const char *key, const char *value);
+const struct fs_param *option_find_param(const struct mount_op *op, const char *key);
+
+/* ---- tree.c: thin layers over the mount system calls ---- */
+
+/* err_errno() that knows ENOSYS: the mount API of Linux 5.14 is missing. */
+int tree_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+
+/* Sets and clears attributes of the mount that fd is the root of. */
+must_check int tree_set_attr(int fd, uint64_t set, uint64_t clr, bool recursive, struct err *e);
+
+/* Sets and clears what the operation asks for: first its own mount, then recursively. Flags that are locked because the mount comes
+ * from a more privileged namespace are kept, unless the user asked to clear them. */
+must_check int tree_apply_attrs(int fd, const struct mount_op *op, struct err *e);
+
+/* MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, | MS_REC. */
+must_check int tree_set_propagation(int fd, unsigned long flags, struct err *e);
+must_check int tree_set_idmap(int fd, int userns_fd, bool recursive, struct err *e);
+
+/* A detached clone of the mount that the descriptor is in, from there on. */
+must_check int tree_clone_fd(int fd, bool recursive, struct err *e);
+
+/* Attaches the detached mount at the place that target (O_PATH) is. */
+must_check int tree_attach(int mount_fd, int target_fd, struct err *e);
+
+/* A new instance of a file system, detached. params may be NULL with n == 0; source may be NULL. The kernel's own words about a
+ * refused parameter are part of the text. */
+must_check int tree_new(const char *fstype, const char *source, const struct fs_param *params, size_t n, unsigned attrs,
+			struct err *e);
+
+/* The file system magic of what fd is on; 0 when that cannot be told. */
+long tree_magic(int fd);
+
+/* ---- proc_check.c ---- */
+
+/* Rules that need no look at the file system: what may be mounted on and below /proc. Pure. */
+must_check int proc_check_plan(const struct mount_op *op, struct err *e);
+
+/* May `mount_fd` (a detached mount, -1: unknown) be attached at target_fd? Looks at what the target really is. */
+must_check int proc_check_target(int root, int target_fd, int mount_fd, struct err *e);
+
+/* proc, sysfs and whatever goes on /proc and /sys: the mount point must be a real directory, reached by no symbolic link. */
+bool proc_needs_plain_dir(const struct mount_op *op);
+must_check int proc_open_plain_dir(int root, const char *dest, struct err *e);
+
+/* ---- others ---- */
+must_check int copyup(int from_dir_fd, int to_dir_fd, struct err *e);
+
+/* The detached tmpfs with the container's hierarchies (v1), or cgroup2 or the container's own directory in it (v2). */
+must_check int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct err *e);
+
+/* v1: fills the attached tmpfs; consumes s->cgroups. */
+must_check int cgroup_mount_fill(const struct rootfs_plan *p, struct rootfs_sources *s, const struct mount_op *op, int tmpfs_fd,
+				 struct err *e);
+must_check int dev_apply(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e);
