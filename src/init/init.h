@@ -1,0 +1,103 @@
+/* init.h - the code that runs inside, up to the execution of the container's program
+ *
+ * The runtime forks; the child calls stage_run() or init_run() and never returns. From then on the two talk over a channel
+ * (base/chan.h) and nothing else:
+ *
+ *   runtime                                          init
+ *   clone3 (stage: setns, clone3 CLONE_PARENT)  -->
+ *            <-- STAGE (only with a stage)
+ *   maps, limits, cgroup, net devices      GO   -->  ids, cgroup namespace, loopback, names, mounts, console
+ *            <-- CONSOLE (terminal)
+ *            <-- ROOTFS
+ *   prestart, createRuntime        HOOKS_DONE   -->  createContainer hooks, root, working directory, sysctl
+ *            <-- READY
+ *   create: state, pid file               ACK   -->  waits on start.sock; the rest goes over the connection made there
+ *                                       START   -->  startContainer hooks, last confinement (security/order.md)
+ *            <-- NOTIFY_FD, ACK --> (seccomp listener)
+ *            <-- EXEC
+ *            EOF: the program runs. ERROR: it does not.
+ *
+ * Until ACK or START the child dies with the runtime (parent-death signal, and end of file on the channel).
+ * init/ reads the plan; it never sees the spec, JSON, the state directory or the command line.
+ */
+#pragma once
+#include "base/chan.h"
+#include "init/hooks.h"
+#include "plan/plan.h"
+
+struct init {
+	const struct plan *plan;
+	struct chan chan;      /* to the runtime; owned in the child */
+	int listen_fd;         /* start.sock, listening: create. -1: run, the runtime starts us over chan */
+	int cgroup_fd;         /* for CLONE_INTO_CGROUP out of the stage; -1 none */
+	struct rootfs_sources sources;
+	int ns_fds[OCI_NS_COUNT]; /* of plan->ns.join[] */
+	pid_t runtime_pid;     /* our parent, to notice its death */
+};
+
+/* true when a process between runtime and init is needed: to join a pid or user namespace, to create a time namespace with
+ * offsets, or to join others before a user namespace is created. */
+bool stage_needed(const struct ns_plan *p);
+
+/* The flags for clone3() of init: what is created, but not what init unshares later. */
+uint64_t init_clone_flags(const struct ns_plan *p);
+
+/* Joins what is in ns_fds, and closes them. */
+must_check int stage_join(struct init *in, struct err *e);
+
+/* In a child of the runtime. Neither returns. */
+_Noreturn void stage_run(struct init *in);
+_Noreturn void init_run(struct init *in);
+
+/* A process that joins an existing container. */
+struct joiner {
+	const struct exec_plan *plan;
+	struct chan chan;
+	int cgroup_fd;
+	int pidfd;         /* of the container's init */
+	uint32_t ns_flags; /* namespaces that differ from ours */
+	int root_fd;       /* >= 0: chroot there (the container has no mount namespace, or was created with --no-pivot) */
+	pid_t runtime_pid;
+};
+
+/* In a child of the runtime: joins, forks the process proper, which sends READY, awaits START, confines itself and executes. */
+_Noreturn void joiner_run(struct joiner *j);
+
+/* ---- parts shared by init and joiner (exec_program.c) ---- */
+
+/* Points 0, 1 and 2 to the terminal's slave (consumed), as controlling terminal of the new session. */
+must_check int take_terminal(int slave, struct err *e);
+
+/* Changes to cwd and verifies that it lies below the root (CVE-2024-21626 is the class). Where we as root are refused (a file system
+ * that trusts nobody's root), it is tried as the process's user. */
+must_check int enter_cwd(const char *cwd, const struct sec_plan *sec, struct err *e);
+
+/* Gives the standard streams that are no terminal and not the null device to uid. */
+must_check int own_stdio(uint32_t uid, struct err *e);
+
+/* The program to execute: argv[0] itself or found in PATH of envp. Texts as callers match them: "exec: "x": executable file not
+ * found in $PATH", "stat /x: no such file or directory", "exec: "/x": permission denied". */
+must_check int find_program(const struct proc_plan *p, struct arena *a, const char **out, struct err *e);
+
+/* envp with HOME filled in from the passwd file of the root we are in. */
+char *const *complete_env(const struct proc_plan *p, uint32_t uid, struct arena *a);
+
+/* true when a step needs a private procfs: a label is to be set. */
+static inline bool needs_procfs(const struct sec_plan *sec)
+{
+	return sec->apparmor || sec->selinux;
+}
+
+/* Once in the container's cgroup: the CPUs that `final` of execCPUAffinity names, else, unless `initial` is given, all that the cgroup
+ * allows, whatever our caller is limited to. */
+must_check int settle_on_cpus(const struct sec_plan *sec, struct err *e);
+
+/* The end of a process that could not become the program. */
+_Noreturn void leave(void);
+
+/* Makes us root of a user namespace we just entered: until then our ids are the host's, or unmapped. */
+must_check int become_namespace_root(struct err *e);
+
+/* Last confinement, EXEC, execve. proc_fd (borrowed): a private procfs, -1 unless needs_procfs(). Returns only on failure. */
+must_check int exec_program(struct chan *c, const struct sec_plan *sec, const struct proc_plan *proc, const char *path,
+			    char *const *envp, int proc_fd, struct err *e);
