@@ -1,0 +1,83 @@
+/* container.h - the life of a container: what the commands of cli/ call
+ *
+ * A container is a directory ROOT/ID (0700) with state.json (versioned, replaced atomically), config.json (what it was created from)
+ * and, until it is started, start.sock. Identity of its init is pid + start time. flock on the directory serialises what
+ * changes it; state and list never wait.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "cgroups/cgroup.h"
+#include "oci/spec.h"
+#include "oci/state.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Settings of the whole program. */
+struct runtime {
+	const char *root; /* state directory: /run/drupe */
+	struct cgroup_options cgroup;
+	bool debug;
+};
+
+enum container_status { CONTAINER_CREATING, CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_STOPPED };
+const char *container_status_name(enum container_status s); /* "creating" ... */
+
+struct container_info {
+	const struct oci_state *state; /* as stored */
+	enum container_status status;  /* as it is now */
+	pid_t pid;                     /* 0 when stopped */
+	const char *owner;             /* user name of the directory's owner, "#UID" when nameless */
+};
+
+struct create_options {
+	const char *bundle;         /* as given; NULL: current directory */
+	const char *config;         /* --config: a file instead of BUNDLE/config.json; NULL */
+	const char *pid_file, *console_socket, *pidfd_socket; /* NULL: none */
+	bool no_pivot, no_new_keyring;
+	unsigned preserve_fds;
+};
+
+struct run_options {
+	struct create_options create;
+	bool detach, keep, no_subreaper;
+};
+
+struct exec_options {
+	const char *process_file;   /* --process; NULL */
+	char *const *args;          /* command line, NULL-terminated, when there is no process file */
+	const char *cwd, *user;     /* NULL: as created. user: UID[:GID] or a name of the container's passwd file */
+	char *const *env;           /* --env, NULL-terminated or NULL */
+	const char *const *caps;    /* --cap, NULL-terminated or NULL */
+	const char *additional_gids; /* "10,20" or NULL */
+	const char *apparmor, *process_label, *cgroup;
+	bool tty, tty_set, detach, no_new_privs, ignore_paused;
+	const char *pid_file, *console_socket, *pidfd_socket;
+	unsigned preserve_fds;
+};
+
+/* ENAMETOOLONG/EINVAL unless [A-Za-z0-9_+-][A-Za-z0-9_+.-]{0,254}. */
+must_check int container_check_id(const char *id, struct err *e);
+
+must_check int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e);
+must_check int container_start(const struct runtime *rt, const char *id, struct err *e);
+/* Foreground: returns the program's exit status (128 + signal) in *status. Detached: 0. */
+must_check int container_run(const struct runtime *rt, const char *id, const struct run_options *o, int *status, struct err *e);
+must_check int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, int *status, struct err *e);
+/* all: every process of the container, when it has no pid namespace of its own. */
+must_check int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
+must_check int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
+must_check int container_pause(const struct runtime *rt, const char *id, bool pause, struct err *e);
+
+/* ENOENT: the text is `container "ID" does not exist`. Strings live in *a. */
+must_check int container_info(const struct runtime *rt, const char *id, struct arena *a, struct container_info *out, struct err *e);
+/* Every container, sorted by id; a broken one is warned of and left out. */
+must_check int container_list(const struct runtime *rt, struct arena *a, struct container_info **out, size_t *n, struct err *e);
+/* Host pids of the container's processes. */
+must_check int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e);
+
+/* Reads and checks BUNDLE/config.json (or `config`) as create does. text (may be NULL) receives the text. */
+must_check int bundle_load(const char *bundle, const char *config, struct arena *a, const struct oci_spec **spec, const char **text,
+			   const char **abs_bundle, struct err *e);

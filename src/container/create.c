@@ -1,0 +1,360 @@
+/* create: from a bundle to a container that waits to be started.
+ *
+ * The intent (cgroup path, bundle) is stored before anything exists, so that `delete --force` finds its way after a crash at any
+ * step; init dies with us until the state says "created". On failure everything is undone here. */
+#include "container/internal.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/self.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "init/init.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *now_text(struct arena *a)
+{
+	struct timespec t;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	gmtime_r(&t.tv_sec, &tm);
+	return arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+			    tm.tm_min, tm.tm_sec, t.tv_nsec);
+}
+
+static const char *find_net_helper(struct arena *a)
+{
+	const char *self = self_path(a), *slash = self ? strrchr(self, '/') : NULL;
+	struct stat st;
+
+	if (!slash)
+		return NULL;
+	const char *path = arena_printf(a, "%.*s/../libexec/drupe/net", (int)(slash - self), self);
+
+	return stat(path, &st) == 0 ? path : NULL;
+}
+
+static int make_plan(const struct runtime *rt, const char *id, const struct create_options *o, const struct oci_spec *spec,
+		     const char *bundle, struct arena *a, const struct plan **out, struct err *e)
+{
+	struct plan_options po = {
+		.id = id, .bundle = bundle, .no_pivot = o->no_pivot, .no_new_keyring = o->no_new_keyring, .cgroup = rt->cgroup,
+		.preserve_fds = o->preserve_fds, .listen_fds = count_listen_fds(),
+		.net_helper = spec->linux_->net_devices.n ? find_net_helper(a) : NULL,
+	};
+	struct host *h = arena_new(a, struct host);
+	struct plan *p = arena_new(a, struct plan);
+	int r = check_preserved(po.preserve_fds + po.listen_fds, e);
+
+	if (r == 0)
+		r = host_probe(a, h, e);
+	if (r == 0)
+		r = plan_build(spec, &po, h, a, p, e);
+	*out = p;
+	return r;
+}
+
+static int check_terminal(const struct oci_spec *spec, const struct create_options *o, bool keep_console, struct err *e)
+{
+	bool terminal = spec->process && spec->process->terminal;
+
+	if (terminal && !o->console_socket && !keep_console)
+		return err_set(e, EINVAL, "process.terminal is true: a --console-socket is needed when the runtime does not stay");
+	if (!terminal && o->console_socket)
+		return err_set(e, EINVAL, "--console-socket is given but process.terminal is false");
+	return 0;
+}
+
+static struct oci_state *initial_state(const struct plan *p, const struct oci_spec *spec, struct arena *a)
+{
+	struct oci_state *s = arena_new(a, struct oci_state);
+
+	*s = (struct oci_state){
+		.version = OCI_STATE_VERSION, .oci_version = spec->oci_version, .id = p->id, .bundle = p->bundle,
+		.rootfs = p->rootfs.root ? p->rootfs.root : "", .backend = "os", .status = "creating", .created = now_text(a),
+		.boot_id = read_boot_id(a), .own_pid_ns = p->own_pid_ns, .terminal = p->proc.terminal,
+		.no_pivot = p->rootfs.no_pivot, .no_new_keyring = !p->sec.new_keyring, .annotations = spec->annotations,
+	};
+	state_from_cgroup(&p->cgroup.ref, a, s);
+	return s;
+}
+
+/* What must be open before the fork. */
+static int open_inputs(const struct plan *p, const struct container *c, bool to_start, struct arena *a, struct init *in, struct err *e)
+{
+	struct rootfs_userns userns = { .fd = -1, .make = ns_make_userns };
+	int r = ns_open(&p->ns, in->ns_fds, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p->ns.n_join; i++)
+		if (p->ns.join[i].flag == SYS_CLONE_NEWUSER)
+			userns.fd = in->ns_fds[i];
+	r = rootfs_open_sources(&p->rootfs, &userns, a, &in->sources, e);
+	if (r < 0)
+		return r;
+	in->listen_fd = to_start ? -1 : store_listen(c, e);
+	return !to_start && in->listen_fd < 0 ? in->listen_fd : 0;
+}
+
+/* The stage tells which process is init, and ends. */
+static int await_stage(struct chan *chan, pid_t stage, pid_t *pid, int *pidfd, struct err *e)
+{
+	int32_t number = 0;
+	struct err ignored;
+	int r = chan_expect(chan, MSG_STAGE, &number, sizeof(number), pidfd, e);
+
+	(void)!proc_wait(stage, r < 0 ? &ignored : e);
+	if (r < 0)
+		return r;
+	if (number <= 0 || *pidfd < 0)
+		return err_set(e, EPROTO, "stage sent no process");
+	*pid = number;
+	return 0;
+}
+
+static int fork_init(const struct plan *p, struct init *in, struct created *k, struct err *e)
+{
+	bool stage = stage_needed(&p->ns);
+	struct chan ours, theirs;
+	struct err no_cgroup_fd;
+	auto_fd int cgroup = cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
+	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
+
+	if (r < 0)
+		return r;
+	in->cgroup_fd = cgroup >= 0 ? cgroup : -1;
+	in->runtime_pid = getpid();
+	pid_t pid = proc_fork(stage ? 0 : init_clone_flags(&p->ns), &pidfd, stage ? -1 : in->cgroup_fd, e);
+
+	if (pid == 0) {
+		chan_close(&ours);
+		in->chan = theirs;
+		if (stage)
+			stage_run(in);
+		init_run(in);
+	}
+	chan_close(&theirs);
+	k->chan = ours;
+	if (pid < 0)
+		return pid;
+	k->pid = pid;
+	k->pidfd = pidfd;
+	if (!stage)
+		return 0;
+	close_fd(&k->pidfd);
+	k->pid = 0;
+	return await_stage(&k->chan, pid, &k->pid, &k->pidfd, e);
+}
+
+/* What only the runtime may do to init, before init goes on. */
+static int prepare_from_outside(const struct plan *p, const struct init *in, pid_t pid, struct err *e)
+{
+	int r = 0;
+
+	if (p->ns.uid_map.n)
+		r = ns_write_maps(&p->ns, pid, e);
+	if (r == 0 && in->cgroup_fd < 0)
+		r = cgroup_join(&p->cgroup.ref, NULL, pid, e);
+	if (r == 0 && p->has_process)
+		r = sec_apply_outside(&p->sec, pid, e);
+	if (r == 0 && p->net.n_devices)
+		r = net_move_devices(&p->net, pid, e);
+	return r;
+}
+
+static int pass_console(struct created *k, const struct create_options *o, struct err *e)
+{
+	char name[33] = "";
+	int n = chan_expect(&k->chan, MSG_CONSOLE, name, sizeof(name) - 1, &k->console, e);
+
+	if (n < 0)
+		return n;
+	/* Now, so that the first program sees the right size at once. */
+	if (!o->console_socket) {
+		copy_window_size(k->console);
+		return 0;
+	}
+	int r = send_fd_to_socket(o->console_socket, "--console-socket", n ? name : " ", k->console, e);
+
+	close_fd(&k->console);
+	return r;
+}
+
+static int run_runtime_hooks(struct created *k, struct arena *a, struct err *e)
+{
+	const struct hook_plan *h = &k->plan->hooks;
+	struct hook_context ctx = { .cwd = k->plan->bundle };
+
+	if (!h->prestart.n && !h->create_runtime.n)
+		return 0;
+	ctx.state = plan_hook_state(k->plan, "creating", k->pid, a);
+	int r = hooks_run(&h->prestart, &ctx, e);
+
+	return r < 0 ? r : hooks_run(&h->create_runtime, &ctx, e);
+}
+
+static int record_created(struct created *k, const struct create_options *o, struct err *e)
+{
+	int r = proc_start_time(k->pid, &k->state->start_time, NULL, e);
+
+	if (r < 0)
+		return r;
+	k->state->pid = k->pid;
+	k->state->status = "created";
+	r = store_save(&k->c, k->state, e);
+	if (r == 0 && o->pidfd_socket)
+		r = send_fd_to_socket(o->pidfd_socket, "--pidfd-socket", "standard", k->pidfd, e);
+	if (r == 0 && o->pid_file)
+		r = write_pid_file(o->pid_file, k->pid, e);
+	return r;
+}
+
+/* Without a cgroup, the process is the only thing by which delete can find what a killed creator left. */
+static int record_pid(struct created *k, struct err *e)
+{
+	if (k->state->cgroup_dirs.n)
+		return 0;
+	int r = proc_start_time(k->pid, &k->state->start_time, NULL, e);
+
+	k->state->pid = k->pid;
+	return r < 0 ? r : store_save(&k->c, k->state, e);
+}
+
+/* The conversation with init, see init/init.h. */
+static int bring_up(struct created *k, const struct create_options *o, const struct init *in, struct arena *a, struct err *e)
+{
+	int r = prepare_from_outside(k->plan, in, k->pid, e);
+
+	if (r == 0)
+		r = record_pid(k, e);
+	if (r == 0)
+		r = chan_send(&k->chan, MSG_GO, NULL, 0, -1, e);
+	if (r == 0 && k->plan->proc.terminal)
+		r = pass_console(k, o, e);
+	if (r == 0)
+		r = chan_expect(&k->chan, MSG_ROOTFS, NULL, 0, NULL, e);
+	if (r == 0)
+		r = run_runtime_hooks(k, a, e);
+	if (r == 0)
+		r = chan_send(&k->chan, MSG_HOOKS_DONE, NULL, 0, -1, e);
+	if (r == 0)
+		r = chan_expect(&k->chan, MSG_READY, NULL, 0, NULL, e);
+	return r < 0 ? r : record_created(k, o, e);
+}
+
+static int build(struct created *k, const struct create_options *o, bool to_start, struct arena *a, struct err *e)
+{
+	struct init in = { .plan = k->plan, .chan = { -1 }, .listen_fd = -1, .cgroup_fd = -1, .sources = { .root = -1 } };
+
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		in.ns_fds[i] = -1;
+	int r = cgroup_create(&k->plan->cgroup, e);
+
+	if (r < 0)
+		return r;
+	k->cgroup_made = true;
+	r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
+	if (r == 0)
+		r = fork_init(k->plan, &in, k, e);
+	/* Init has its own copies. */
+	rootfs_close_sources(&k->plan->rootfs, &in.sources);
+	close_fd(&in.listen_fd);
+	for (size_t i = 0; i < OCI_NS_COUNT; i++)
+		close_fd(&in.ns_fds[i]);
+	return r < 0 ? r : bring_up(k, o, &in, a, e);
+}
+
+/* Init, when there is one, is our child: end it and reap it, so that its end is complete before its cgroup goes. */
+static void reap_init(struct created *k)
+{
+	struct err ignored;
+
+	chan_close(&k->chan);
+	if (k->pid <= 0)
+		return;
+	(void)sys_pidfd_send_signal(k->pidfd, SIGKILL);
+	(void)!proc_wait(k->pid, &ignored);
+}
+
+void created_close(struct created *k)
+{
+	chan_close(&k->chan);
+	close_fd(&k->pidfd);
+	close_fd(&k->console);
+	container_close(&k->c);
+}
+
+static void abandon(const struct runtime *rt, struct created *k)
+{
+	struct err why;
+
+	reap_init(k);
+	/* What is there is another's then, and must not be ended with us. */
+	if (!k->cgroup_made)
+		k->state->cgroup_dirs.n = 0;
+	if (destroy(rt, &k->c, k->state, k->spec, &why) < 0)
+		log_warn("clean up: %s", why.text);
+}
+
+/* Init goes on without us; it closes the channel when our death no longer is its own. */
+static int release_init(struct created *k, struct err *e)
+{
+	size_t len;
+	int r = chan_send(&k->chan, MSG_ACK, NULL, 0, -1, e);
+
+	return r < 0 ? r : chan_expect_or_eof(&k->chan, MSG_READY, NULL, 0, &len, NULL, e);
+}
+
+int create_container(const struct runtime *rt, const char *id, const struct create_options *o, bool to_start, bool keep_console,
+		     struct arena *a, struct created *out, struct err *e)
+{
+	const char *text, *bundle;
+	struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	int r = container_check_id(id, e);
+
+	if (r == 0)
+		r = bundle_load(o->bundle, o->config, a, &k.spec, &text, &bundle, e);
+	if (r == 0)
+		r = check_terminal(k.spec, o, keep_console, e);
+	if (r == 0)
+		r = make_plan(rt, id, o, k.spec, bundle, a, &k.plan, e);
+	if (r == 0)
+		r = store_create(rt, id, &k.c, e);
+	if (r < 0)
+		return r;
+	k.state = initial_state(k.plan, k.spec, a);
+	r = store_save(&k.c, k.state, e);
+	if (r == 0)
+		r = store_save_config(&k.c, text, e);
+	if (r == 0)
+		r = build(&k, o, to_start, a, e);
+	if (r < 0) {
+		abandon(rt, &k);
+		created_close(&k);
+		return r;
+	}
+	*out = k;
+	return 0;
+}
+
+int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	auto_created struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	int r = create_container(rt, id, o, false, false, &a, &k, e);
+
+	if (r < 0)
+		return r;
+	r = release_init(&k, e);
+	if (r < 0)
+		abandon(rt, &k);
+	return r;
+}

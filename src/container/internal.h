@@ -1,0 +1,80 @@
+/* internal.h - what the files of container/ share */
+#pragma once
+#include "base/chan.h"
+#include "container/store.h"
+#include "plan/plan.h"
+
+const char *read_boot_id(struct arena *a);
+
+/* The status as it is now, from a container opened by store_open(). */
+enum container_status container_status(const struct container *c);
+
+/* Between the cgroup module's reference and the stored form. */
+void state_from_cgroup(const struct cgroup_ref *r, struct arena *a, struct oci_state *s);
+void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup_ref *r);
+
+/* A pidfd of the container's init. ESRCH: "container not running". */
+must_check int open_init(const struct oci_state *s, struct err *e);
+
+/* Sends fd over the unix stream socket at path with the given payload: one sendmsg, one descriptor (console-socket and
+ * pidfd-socket protocol). The path may be longer than sun_path. what names the option in errors. */
+must_check int send_fd_to_socket(const char *path, const char *what, const char *payload, int fd, struct err *e);
+
+/* The process that waits behind a channel is told to start; listeners of its seccomp filter are passed on. Returns 0 when the
+ * program runs. init is its pidfd (borrowed). */
+struct start_request {
+	struct chan *chan;
+	int init;
+	pid_t pid;
+	const struct oci_spec *spec;
+	const char *id, *bundle, *status; /* status as the seccomp agent shall see it */
+	bool *executes; /* set to true once only the execution itself can fail; may be NULL */
+};
+must_check int request_start(const struct start_request *q, struct err *e);
+
+/* Decimal pid without newline, atomically (callers parse it with Atoi). */
+must_check int write_pid_file(const char *path, pid_t pid, struct err *e);
+
+/* Descriptors 3 .. 2+n are open. */
+must_check int check_preserved(unsigned n, struct err *e);
+/* How many descriptors socket activation passed us (LISTEN_FDS, when LISTEN_PID is ours or absent). */
+unsigned count_listen_fds(void);
+
+/* A container that was created by this process and waits to be started, or runs. */
+struct created {
+	struct container c;
+	struct chan chan;      /* to init; unset after ACK */
+	pid_t pid;             /* our child */
+	int pidfd, console;    /* console: terminal master kept for the foreground, -1 */
+	bool cgroup_made;      /* the cgroup is ours to remove */
+	const struct oci_spec *spec;
+	const struct plan *plan;
+	struct oci_state *state;
+};
+
+/* Everything of create up to, not including, ACK or START. to_start: the caller will START over the channel (run), otherwise
+ * init listens on start.sock. keep_console: do not need a --console-socket. On failure nothing is left. */
+must_check int create_container(const struct runtime *rt, const char *id, const struct create_options *o, bool to_start,
+				bool keep_console, struct arena *a, struct created *out, struct err *e);
+void created_close(struct created *k);
+#define auto_created __attribute__((cleanup(created_close)))
+
+/* Ends and removes a container whose lock we hold: kills init and everything in its cgroup, removes the cgroup, runs the poststop
+ * hooks, removes the directory. s and spec may be NULL: a damaged state makes it look for the cgroup that spec names, else for the
+ * default one of the id, and fail when there is none. */
+must_check int destroy(const struct runtime *rt, struct container *c, const struct oci_state *s, const struct oci_spec *spec,
+		       struct err *e);
+
+/* After the program began: state "running", poststart hooks. A failing hook is an error; the caller destroys the container. */
+must_check int after_start(struct container *c, const struct oci_spec *spec, struct err *e);
+
+/* Blocks all signals that wait_foreground() passes on. From then on they wait for it, and nothing but SIGKILL keeps us from cleaning
+ * up; to be called before the process is started. */
+must_check int hold_signals(struct err *e);
+
+/* Gives a terminal the size of ours, when we have one. */
+void copy_window_size(int master);
+
+/* Waits for a foreground process (our child): forwards signals and, with a terminal (master >= 0), input, output and window size.
+ * Returns its exit status, 128 + signal. reap_all: we adopt orphans of the container and reap them. */
+must_check int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, struct err *e);

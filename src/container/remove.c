@@ -1,0 +1,190 @@
+/* kill, pause, delete: signals to a container and its end. */
+#include "container/internal.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "init/hooks.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define END_TIMEOUT_MS 10000 /* how long killed processes may take to be gone */
+
+static int not_running(const char *id, struct err *e)
+{
+	return err_set(e, ESRCH, "container \"%s\": container not running", id);
+}
+
+int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	auto_container struct container c = CONTAINER_EMPTY;
+	struct cgroup_ref ref;
+	int r = store_open(rt, id, false, true, &a, &c, e);
+
+	if (r < 0)
+		return r;
+	enum container_status status = container_status(&c);
+
+	if (status == CONTAINER_CREATING)
+		return err_set(e, EBUSY, "container \"%s\" is being created", id);
+	cgroup_from_state(c.state, &a, &ref);
+	/* Without a pid namespace the end of init is not the end of the others. */
+	bool everyone = !c.state->own_pid_ns && (all || sig == SIGKILL) && ref.n_dirs;
+
+	if (everyone) {
+		r = cgroup_signal(&ref, sig, e);
+		if (r < 0 || status == CONTAINER_STOPPED)
+			return r;
+	}
+	if (status == CONTAINER_STOPPED)
+		return all ? 0 : not_running(id, e);
+	auto_fd int init = open_init(c.state, e);
+	if (init < 0)
+		return everyone || all ? 0 : not_running(id, e);
+	if (sys_pidfd_send_signal(init, sig) < 0 && !(errno == ESRCH && everyone))
+		return errno == ESRCH ? not_running(id, e) : err_errno(e, "signal %d to container \"%s\"", sig, id);
+	/* The v1 freezer holds even the killed. */
+	return sig == SIGKILL && status == CONTAINER_PAUSED && ref.n_dirs ? cgroup_freeze(&ref, false, END_TIMEOUT_MS, e) : 0;
+}
+
+int container_pause(const struct runtime *rt, const char *id, bool pause, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	auto_container struct container c = CONTAINER_EMPTY;
+	struct cgroup_ref ref;
+	int r = store_open(rt, id, true, true, &a, &c, e);
+
+	if (r < 0)
+		return r;
+	enum container_status status = container_status(&c);
+
+	if (pause && status != CONTAINER_RUNNING && status != CONTAINER_CREATED)
+		return err_set(e, EINVAL, "container \"%s\": container not running (it is %s)", id, container_status_name(status));
+	if (!pause && status != CONTAINER_PAUSED)
+		return err_set(e, EINVAL, "container \"%s\": container not paused", id);
+	cgroup_from_state(c.state, &a, &ref);
+	if (!ref.n_dirs)
+		return err_set(e, ENOTSUP, "container \"%s\" has no cgroup: it cannot be paused", id);
+	return cgroup_freeze(&ref, pause, END_TIMEOUT_MS, e);
+}
+
+static void run_poststop(const struct oci_state *s, const struct oci_spec *spec)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf text = STRBUF(&a);
+	struct hook_plan hooks;
+
+	if (!spec || !s || !spec->hooks->poststop.n)
+		return;
+	plan_hooks(spec, &a, &hooks);
+	oci_state_for_hook(s->oci_version, s->id, "stopped", 0, s->bundle, &s->annotations, &text);
+	hooks_run_all(&hooks.poststop, &(struct hook_context){ .state = strbuf_str(&text), .cwd = s->bundle });
+}
+
+static bool any_cgroup(const struct cgroup_ref *ref)
+{
+	for (size_t i = 0; i < ref->n_dirs; i++)
+		if (access(ref->dirs[i].path, F_OK) == 0)
+			return true;
+	return false;
+}
+
+/* Where the cgroup of a container is whose state is unreadable: where its config (NULL: unreadable, too) puts it, else the default
+ * of its id. A cgroup stays until delete, so one that is not there means that this was the wrong place to look, and who may still
+ * live is unknown. */
+static int guess_cgroup(const struct runtime *rt, const char *id, const struct oci_spec *config, struct arena *a,
+			struct cgroup_ref *ref, struct err *e)
+{
+	static const struct oci_resources no_resources;
+	static const struct oci_hooks no_hooks;
+	const struct oci_linux linux_ = { .resources = &no_resources, .cgroups_path = config ? config->linux_->cgroups_path : NULL };
+	const struct oci_spec spec = { .oci_version = "1.0.0", .linux_ = &linux_, .hooks = &no_hooks };
+	struct cgroup_plan plan;
+	struct host h;
+	int r = host_probe(a, &h, e);
+
+	if (r == 0)
+		r = cgroup_plan_build(&spec, id, &rt->cgroup, &h, a, &plan, e);
+	if (r < 0)
+		return r;
+	if (!any_cgroup(&plan.ref))
+		return err_set(e, ENOENT, "its state is damaged and there is no cgroup \"%s\": nothing tells which processes are left; "
+			       "when none is, remove %s/%s", plan.ref.path ? plan.ref.path : "", rt->root, id);
+	*ref = plan.ref;
+	return 0;
+}
+
+/* A process killed a moment ago is waited for: nobody may find it alive when its container is gone. */
+static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, struct err *e)
+{
+	struct err ignored;
+	auto_fd int init = s ? open_init(s, &ignored) : -1;
+
+	if (init >= 0)
+		(void)sys_pidfd_send_signal(init, SIGKILL);
+	int r = cgroup_remove(ref, END_TIMEOUT_MS, e);
+
+	if (r < 0 || init < 0)
+		return r;
+	r = proc_wait_fd(init, END_TIMEOUT_MS, e);
+	if (r == 0)
+		return err_set(e, ETIMEDOUT, "process %d does not end", s->pid);
+	return r < 0 ? r : 0;
+}
+
+int destroy(const struct runtime *rt, struct container *c, const struct oci_state *s, const struct oci_spec *spec, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct cgroup_ref ref = { 0 };
+	int r = 0;
+
+	/* Without any state nothing was made: it is stored before everything else. */
+	if (s)
+		cgroup_from_state(s, &a, &ref);
+	else if (c->damaged)
+		r = guess_cgroup(rt, c->id, spec, &a, &ref, e);
+	if (r == 0)
+		r = end_init(s, &ref, e);
+	if (r < 0)
+		return err_in(e, "container \"%s\"", c->id);
+	run_poststop(s, spec);
+	return store_remove(c, e);
+}
+
+static int check_deletable(const struct container *c, struct err *e)
+{
+	enum container_status status = container_status(c);
+
+	/* "created" is deleted without force: callers rely on it (runc, crun), though runtime-spec would refuse. */
+	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATED || status == CONTAINER_CREATING)
+		return 0;
+	return err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", c->id, container_status_name(status));
+}
+
+int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	auto_container struct container c = CONTAINER_EMPTY;
+	const struct oci_spec *spec = NULL;
+	struct err ignored;
+	int r = store_open(rt, id, true, false, &a, &c, e);
+
+	if (r == -ENOENT && force)
+		return 0;
+	if (r == 0 && !force)
+		r = check_deletable(&c, e);
+	if (r < 0)
+		return r;
+	if (!c.state && !force)
+		return err_set(e, EINVAL, "state of container \"%s\" is missing or damaged: use delete --force", id);
+	if (store_load_config(&c, &a, &spec, &ignored) < 0) {
+		log_debug("%s", ignored.text);
+		spec = NULL;
+	}
+	return destroy(rt, &c, c.state, spec, e);
+}

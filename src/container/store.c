@@ -1,0 +1,351 @@
+#include "container/store.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/retry.h"
+#include "base/str.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define STATE_MAX    (4u << 20) /* bytes of state.json */
+#define CONFIG_MAX   JSON_TEXT_MAX
+#define LOCK_SECONDS 10
+
+void container_close(struct container *c)
+{
+	close_fd(&c->dir_fd);
+	close_fd(&c->root_fd);
+}
+
+int container_check_id(const char *id, struct err *e)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-";
+	size_t len = strlen(id);
+
+	if (len > 255)
+		return err_set(e, ENAMETOOLONG, "invalid container ID format: longer than 255 bytes");
+	if (!len || id[0] == '.' || strspn(id, allowed) != len)
+		return err_set(e, EINVAL, "invalid container ID format: \"%.80s\": only letters, digits and _+.- are allowed, and no dot first", id);
+	return 0;
+}
+
+/* mkdir -p, 0700 for what is made. */
+static int make_root(const char *root, struct err *e)
+{
+	char path[4096];
+	size_t len = strlen(root);
+
+	if (len >= sizeof(path))
+		return err_set(e, ENAMETOOLONG, "--root: path is too long");
+	memcpy(path, root, len + 1);
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return err_errno(e, "--root: mkdir %s", path);
+		*p = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "--root: mkdir %s", path);
+	return 0;
+}
+
+static int open_root(const char *root, struct err *e)
+{
+	struct stat st;
+	auto_fd int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, "--root: %s", root);
+	if (st.st_uid != geteuid())
+		return err_set(e, EPERM, "--root: %s belongs to user %u", root, st.st_uid);
+	/* Other users' eyes have no business here; an older or foreign directory is put right (CVE-2024-25621 is the class). */
+	if ((st.st_mode & 077) && fchmod(fd, (st.st_mode & S_ISVTX) | 0700) < 0)
+		return err_errno(e, "--root: chmod %s", root);
+	return take_fd(&fd);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig; /* only interrupts flock() */
+}
+
+static int lock(int fd, const char *id, struct err *e)
+{
+	struct sigaction act = { .sa_handler = on_alarm }, before;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_errno(e, "lock of container \"%s\"", id);
+	sigset_t alone, mask;
+
+	(void)sigaction(SIGALRM, &act, &before);
+	/* The foreground has all signals blocked. */
+	sigemptyset(&alone);
+	sigaddset(&alone, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &alone, &mask);
+	alarm(LOCK_SECONDS);
+	int r = flock(fd, LOCK_EX);
+
+	alarm(0);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	(void)sigaction(SIGALRM, &before, NULL);
+	if (r == 0)
+		return 0;
+	return err_set(e, EBUSY, "container \"%s\" is in use by another command", id);
+}
+
+static int does_not_exist(const char *id, struct err *e)
+{
+	return err_set(e, ENOENT, "container \"%s\" does not exist", id);
+}
+
+/* We may have waited for a command that deleted it. */
+static int check_linked(int fd, const char *id, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, "container \"%s\"", id);
+	return st.st_nlink ? 0 : does_not_exist(id, e);
+}
+
+static int open_dir(int root_fd, const char *id)
+{
+	return openat(root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int store_create(const struct runtime *rt, const char *id, struct container *out, struct err *e)
+{
+	int r = container_check_id(id, e);
+
+	if (r == 0)
+		r = make_root(rt->root, e);
+	if (r < 0)
+		return r;
+	auto_fd int root = open_root(rt->root, e);
+	if (root < 0)
+		return root;
+	if (mkdirat(root, id, 0700) < 0)
+		return errno == EEXIST ? err_set(e, EEXIST, "container \"%s\": container with given ID already exists", id)
+				       : err_errno(e, "state directory of container \"%s\"", id);
+	auto_fd int dir = open_dir(root, id);
+	if (dir < 0 || fchmod(dir, 0700) < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0) {
+		r = err_errno(e, "state directory of container \"%s\"", id);
+		(void)unlinkat(root, id, AT_REMOVEDIR);
+		return r;
+	}
+	/* A delete --force may have been quicker than the lock, and the name may be another's by now. */
+	r = check_linked(dir, id, e);
+	if (r < 0)
+		return r;
+	*out = (struct container){ .id = id, .root_fd = take_fd(&root), .dir_fd = take_fd(&dir) };
+	return 0;
+}
+
+static int load_state(struct container *c, struct arena *a, struct err *e)
+{
+	char *text;
+	ssize_t n = file_read(c->dir_fd, "state.json", STATE_MAX, true, a, &text, e);
+
+	c->state = NULL;
+	c->damaged = false;
+	if (n == -ENOENT)
+		return err_set(e, ENOENT, "container \"%s\" does not exist: its state directory holds no state", c->id);
+	if (n >= 0 && oci_state_parse(a, text, (size_t)n, &c->state, e) == 0)
+		return 0;
+	c->damaged = true;
+	return err_in(e, "state of container \"%s\"", c->id);
+}
+
+/* Without the lock, state and lock are two looks: "creating" and unlocked may be a creator that has just finished. Now that nobody
+ * holds the lock, what is stored is the last word. */
+static int reload_finished(struct container *c, struct arena *a, struct err *e)
+{
+	if (!c->state || !str_eq(c->state->status, "creating") || store_is_locked(c))
+		return 0;
+	return load_state(c, a, e);
+}
+
+int store_open(const struct runtime *rt, const char *id, bool want_lock, bool need_state, struct arena *a, struct container *out,
+	       struct err *e)
+{
+	auto_container struct container c = CONTAINER_EMPTY;
+	int r = container_check_id(id, e);
+
+	if (r < 0)
+		return r;
+	c.id = id;
+	c.root_fd = open_root(rt->root, e);
+	if (c.root_fd < 0)
+		return e->code == ENOENT ? does_not_exist(id, e) : -e->code;
+	c.dir_fd = open_dir(c.root_fd, id);
+	if (c.dir_fd < 0)
+		return errno == ENOENT ? does_not_exist(id, e) : err_errno(e, "state directory of container \"%s\"", id);
+	if (want_lock && (lock(c.dir_fd, id, e) < 0 || check_linked(c.dir_fd, id, e) < 0))
+		return -e->code;
+	r = load_state(&c, a, e);
+	if (r == 0 && !want_lock)
+		r = reload_finished(&c, a, e);
+	if (r < 0 && need_state)
+		return r;
+	if (r < 0)
+		log_debug("%s", e->text);
+	*out = c;
+	c = CONTAINER_EMPTY;
+	return 0;
+}
+
+void store_unlock(struct container *c)
+{
+	(void)flock(c->dir_fd, LOCK_UN);
+}
+
+int store_relock(struct container *c, struct arena *a, struct err *e)
+{
+	int r = lock(c->dir_fd, c->id, e);
+
+	if (r == 0)
+		r = check_linked(c->dir_fd, c->id, e);
+	return r < 0 ? r : load_state(c, a, e);
+}
+
+bool store_is_locked(const struct container *c)
+{
+	/* An own open file description: flock belongs to it, not to the process. */
+	auto_fd int probe = openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return probe >= 0 && flock(probe, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int store_save(struct container *c, const struct oci_state *s, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf text = STRBUF(&a);
+
+	oci_state_encode(s, &text);
+	int r = file_write_atomic(c->dir_fd, "state.json", 0600, text.text, text.len, e);
+
+	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+}
+
+int store_save_config(struct container *c, const char *text, struct err *e)
+{
+	int r = file_write_atomic(c->dir_fd, "config.json", 0600, text, strlen(text), e);
+
+	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+}
+
+int store_load_config(const struct container *c, struct arena *a, const struct oci_spec **out, struct err *e)
+{
+	char *text;
+	ssize_t n = file_read(c->dir_fd, "config.json", CONFIG_MAX, true, a, &text, e);
+
+	if (n >= 0 && oci_spec_parse(a, text, (size_t)n, out, e) == 0)
+		return 0;
+	return err_in(e, "stored config of container \"%s\"", c->id);
+}
+
+/* The address goes through our descriptor, so the length of the state directory's path never matters. */
+static struct sockaddr_un socket_address(const struct container *c)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", c->dir_fd);
+	return addr;
+}
+
+int store_listen(const struct container *c, struct err *e)
+{
+	struct sockaddr_un addr = socket_address(c);
+	auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 8) < 0)
+		return err_errno(e, "start.sock of container \"%s\"", c->id);
+	return take_fd(&fd);
+}
+
+int store_connect(const struct container *c, struct err *e)
+{
+	struct sockaddr_un addr = socket_address(c);
+	auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || RETRY(connect(fd, (struct sockaddr *)&addr, sizeof(addr))) < 0)
+		return err_errno(e, "start.sock of container \"%s\"", c->id);
+	return take_fd(&fd);
+}
+
+void store_remove_socket(const struct container *c)
+{
+	(void)unlinkat(c->dir_fd, "start.sock", 0);
+}
+
+int store_remove(struct container *c, struct err *e)
+{
+	int copy = openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *d;
+
+	if (!dir) {
+		close_fd(&copy);
+		return err_errno(e, "state directory of container \"%s\"", c->id);
+	}
+	/* The files are our own, temporaries of a killed command included. A directory is not, and stops us. */
+	while ((d = readdir(dir)))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			(void)unlinkat(c->dir_fd, d->d_name, 0);
+	(void)closedir(dir);
+	if (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_errno(e, "state directory of container \"%s\"", c->id);
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int store_list(const struct runtime *rt, struct arena *a, const char ***out, size_t *n, struct err *e)
+{
+	size_t room = 16, have = 0;
+	const char **v = arena_alloc(a, room * sizeof(*v));
+	DIR *dir = opendir(rt->root);
+	const struct dirent *d;
+
+	*n = 0;
+	if (!dir && errno != ENOENT)
+		return err_errno(e, "--root: %s", rt->root);
+	while (dir && (d = readdir(dir))) {
+		struct err ignored;
+
+		if (container_check_id(d->d_name, &ignored) < 0)
+			continue;
+		if (have == room) {
+			const char **more = arena_alloc(a, 2 * room * sizeof(*v));
+
+			memcpy(more, v, room * sizeof(*v));
+			v = more;
+			room *= 2;
+		}
+		v[have++] = arena_strdup(a, d->d_name);
+	}
+	if (dir)
+		(void)closedir(dir);
+	qsort(v, have, sizeof(*v), by_name);
+	*out = v;
+	*n = have;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* store.h - the state directories: ROOT/ID with state.json, config.json, start.sock
+ *
+ * mkdir of ROOT/ID is the claim of the id; flock on it serialises commands that change the container. Every access goes by the
+ * descriptor, never again by a path. Internal to container/.
+ */
+#pragma once
+#include "container/container.h"
+
+struct container {
+	const char *id;
+	int root_fd, dir_fd;
+	const struct oci_state *state; /* NULL when state.json is missing or damaged */
+	bool damaged;                  /* it is there, but cannot be read: something may have been made */
+};
+
+#define CONTAINER_EMPTY ((struct container){ .root_fd = -1, .dir_fd = -1 })
+void container_close(struct container *c);
+#define auto_container __attribute__((cleanup(container_close)))
+
+/* Claims the id: makes the directory (and the root, 0700) and locks it. EEXIST: "container with given ID already exists". */
+must_check int store_create(const struct runtime *rt, const char *id, struct container *out, struct err *e);
+
+/* Opens an existing container and reads its state. lock: waits for other commands, at most 10 s (EBUSY). need_state: a damaged
+ * state is an error; otherwise it is logged and out->state is NULL. ENOENT: `container "ID" does not exist`; with need_state also
+ * for a directory without state.json: it is about to be filled or just emptied, or nothing was made before its creator died. */
+must_check int store_open(const struct runtime *rt, const char *id, bool lock, bool need_state, struct arena *a, struct container *out,
+			  struct err *e);
+
+/* Releases the lock, keeps the rest; and takes it again (then the state is read anew). */
+void store_unlock(struct container *c);
+must_check int store_relock(struct container *c, struct arena *a, struct err *e);
+
+/* true while another process holds the lock. */
+bool store_is_locked(const struct container *c);
+
+must_check int store_save(struct container *c, const struct oci_state *s, struct err *e);
+
+/* Saves what the container is created from; reads it back. */
+must_check int store_save_config(struct container *c, const char *text, struct err *e);
+must_check int store_load_config(const struct container *c, struct arena *a, const struct oci_spec **out, struct err *e);
+
+/* Makes start.sock, listening; a connection to it. */
+must_check int store_listen(const struct container *c, struct err *e);
+must_check int store_connect(const struct container *c, struct err *e);
+void store_remove_socket(const struct container *c);
+
+/* Removes the directory with the files in it; never recursive, never through a link. */
+must_check int store_remove(struct container *c, struct err *e);
+
+/* Names in the root, sorted. No root: none. */
+must_check int store_list(const struct runtime *rt, struct arena *a, const char ***out, size_t *n, struct err *e);
