@@ -1,0 +1,70 @@
+/* create, run */
+#include "cli/cli.h"
+
+/* clang-format off */
+#define CREATE_OPTS                                                                                                            \
+	OPT_STR(struct run_options, create.bundle, "bundle", "b", "DIR", "directory of config.json (.)"),                      \
+	OPT_STR(struct run_options, create.config, "config", "f", "FILE", "configuration instead of the bundle's"),            \
+	OPT_STR(struct run_options, create.pid_file, "pid-file", "p", "FILE", "write the pid of the container's init"),        \
+	OPT_STR(struct run_options, create.console_socket, "console-socket", "c", "SOCK", "send the terminal's master there"), \
+	OPT_STR(struct run_options, create.pidfd_socket, "pidfd-socket", NULL, "SOCK", "send a pidfd of init there"),          \
+	OPT_BOOL(struct run_options, create.no_pivot, "no-pivot", NULL, "move and chroot instead of pivot_root"),              \
+	OPT_BOOL(struct run_options, create.no_new_keyring, "no-new-keyring", NULL, "keep the caller's session keyring"),      \
+	OPT_U32(struct run_options, create.preserve_fds, "preserve-fds", NULL, "N", "pass descriptors 3 to 2+N on")
+/* clang-format on */
+
+OPT_TABLE(create_table, struct run_options, CREATE_OPTS, OPT_BOOL(struct run_options, no_subreaper, "no-subreaper", NULL, NULL));
+
+OPT_TABLE(run_table, struct run_options, CREATE_OPTS,
+	  OPT_BOOL(struct run_options, detach, "detach", "d", "do not wait for the container to end"),
+	  OPT_BOOL(struct run_options, keep, "keep", NULL, "do not delete the container when it ends"),
+	  OPT_BOOL(struct run_options, no_subreaper, "no-subreaper", NULL, "do not adopt orphaned processes"));
+
+static unsigned keep_fds(const void *opts)
+{
+	return ((const struct run_options *)opts)->create.preserve_fds;
+}
+
+static int run_create(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)
+{
+	struct run_options *o = opts;
+
+	return cli_done(container_create(&c->rt, rest->args[0], &o->create, e));
+}
+
+static int run_run(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)
+{
+	int status = 0, r = container_run(&c->rt, rest->args[0], opts, &status, e);
+
+	return r < 0 ? r : status;
+}
+
+const struct command cmd_create = {
+	.name = "create",
+	.operands = "CONTAINER",
+	.brief = "make a container",
+	.help = "Makes a container from a bundle; `start` then runs its program.",
+	.example = "create --bundle /srv/web --pid-file /run/web.pid web",
+	.opts = &create_table,
+	.min = 1,
+	.max = 1,
+	.creates = true,
+	.enters = true,
+	.keep_fds = keep_fds,
+	.run = run_create,
+};
+
+const struct command cmd_run = {
+	.name = "run",
+	.operands = "CONTAINER",
+	.brief = "create, start and wait",
+	.help = "Makes a container, runs its program and returns the program's exit status\n(128 + number when a signal ended it).",
+	.example = "run --bundle /srv/web web",
+	.opts = &run_table,
+	.min = 1,
+	.max = 1,
+	.creates = true,
+	.enters = true,
+	.keep_fds = keep_fds,
+	.run = run_run,
+};
