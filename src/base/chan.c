@@ -4,6 +4,7 @@
 #include "base/retry.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,19 @@ static ssize_t send_with_fd(int sock, struct iovec *iov, int fd)
 	return RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
 }
 
+static int next(struct chan *c, struct wire *w, int *fd, struct err *e);
+
+/* The peer has closed its end. What it said before is still there; its own error, if any, is the reason. Does not block. */
+static int last_words(struct chan *c, struct err *e)
+{
+	struct wire w;
+	int fd = -1, r;
+
+	while ((r = next(c, &w, &fd, e)) > 0)
+		close_fd(&fd);
+	return r;
+}
+
 int chan_send(struct chan *c, enum msg_type t, const void *data, size_t len, int fd, struct err *e)
 {
 	struct wire w = { .type = t, .len = (uint32_t)len };
@@ -61,9 +75,22 @@ int chan_send(struct chan *c, enum msg_type t, const void *data, size_t len, int
 	/* SIGPIPE is ignored by every process that holds a channel. */
 	ssize_t n = fd >= 0 ? send_with_fd(c->fd, &iov, fd) : RETRY(write(c->fd, iov.iov_base, iov.iov_len));
 
-	if (n < 0)
-		return err_errno(e, "send message %d", t);
-	return 0;
+	if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+		int r = last_words(c, e);
+
+		return r < 0 ? r : err_set(e, EPIPE, "send message %d: %s", t, strerror(EPIPE));
+	}
+	return n < 0 ? err_errno(e, "send message %d", t) : 0;
+}
+
+int chan_blame(struct chan *c, struct err *e)
+{
+	struct pollfd p = { .fd = c->fd };
+	struct err words;
+
+	if (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) && last_words(c, &words) < 0)
+		*e = words;
+	return -e->code;
 }
 
 /* Receives one packet into w; returns its length, 0 at end of file. *fd: a passed descriptor or -1. */
@@ -72,10 +99,11 @@ static ssize_t receive(struct chan *c, struct wire *w, int *fd, struct err *e)
 	union passed_fd ctl;
 	struct iovec iov = { w, sizeof(*w) };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf) };
-	ssize_t n = RETRY(recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC));
+	ssize_t n;
 
-	if (n < 0 && errno == ECONNRESET) /* the peer died with our message unread: its end, as any other */
-		n = 0;
+	do { /* ECONNRESET, once: the peer died with our message unread; what it said before is still there */
+		n = RETRY(recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC));
+	} while (n < 0 && errno == ECONNRESET);
 	if (n < 0)
 		return err_errno(e, "receive a message");
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);

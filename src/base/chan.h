@@ -38,7 +38,8 @@ void chan_close(struct chan *c);
 #define auto_chan __attribute__((cleanup(chan_close)))
 
 /* Sends one message; fd may be -1, otherwise it is passed along and stays the caller's. Never raises SIGPIPE. A message without a
- * descriptor goes by write(2), the only call that a seccomp profile may not hand to a listener. EPIPE when the peer is gone. */
+ * descriptor goes by write(2), the only call that a seccomp profile may not hand to a listener. When the peer is gone: its own error,
+ * if it sent one, or EPIPE. */
 must_check int chan_send(struct chan *c, enum msg_type t, const void *data, size_t len, int fd, struct err *e);
 
 /* Waits for a message of type t and returns its payload length. *fd (may be NULL) receives a passed descriptor (the caller's to
@@ -51,6 +52,9 @@ must_check int chan_expect_or_eof(struct chan *c, enum msg_type t, void *data, s
 
 /* Like chan_expect() for one of two types; returns the type that came. */
 must_check int chan_expect_either(struct chan *c, enum msg_type t, enum msg_type other, struct err *e);
+
+/* For a failure that the peer's death may be the cause of: when it has died and told why, *e becomes that. Returns -e->code. */
+int chan_blame(struct chan *c, struct err *e);
 
 /* Sends *report as MSG_ERROR, ignoring failure: the last act of a dying child. */
 void chan_send_error(struct chan *c, const struct err *report);

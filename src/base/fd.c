@@ -160,7 +160,7 @@ int file_write_atomic(int dirfd, const char *name, mode_t mode, const void *data
 int fd_ensure_stdio(struct err *e)
 {
 	for (int fd = 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;
 		int null = open("/dev/null", O_RDWR | O_NOCTTY);
 

@@ -20,8 +20,7 @@ void *__memcpy_chk(void *dst, const void *src, size_t n, size_t room)
 	return memcpy(dst, src, n);
 }
 
-__attribute__((format(printf, 4, 5)))
-int __sprintf_chk(char *dst, int flag, size_t room, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) int __sprintf_chk(char *dst, int flag, size_t room, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -34,8 +33,7 @@ int __sprintf_chk(char *dst, int flag, size_t room, const char *fmt, ...)
 	return n;
 }
 
-__attribute__((format(printf, 5, 6)))
-int __snprintf_chk(char *dst, size_t n, int flag, size_t room, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) int __snprintf_chk(char *dst, size_t n, int flag, size_t room, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -49,8 +47,7 @@ int __snprintf_chk(char *dst, size_t n, int flag, size_t room, const char *fmt, 
 }
 
 /* Nothing to check without %n. */
-__attribute__((format(printf, 3, 4)))
-int __fprintf_chk(FILE *f, int flag, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) int __fprintf_chk(FILE *f, int flag, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LINKS_MAX  40  /* dangling links followed, as the kernel's own limit */
-#define RACES_MAX  128 /* EAGAIN of openat2(2): a rename or mount raced with the lookup */
+#define LINKS_MAX 40  /* dangling links followed, as the kernel's own limit */
+#define RACES_MAX 128 /* EAGAIN of openat2(2): a rename or mount raced with the lookup */
 
 static int open_how(int dir, const char *path, int flags, uint64_t resolve)
 {
@@ -55,7 +55,8 @@ static int open_longest(struct walk *w, const char *path, struct err *e)
 
 	for (;;) {
 		prefix[len] = '\0';
-		int fd = open_how(w->root, len ? prefix : "/", O_PATH | O_DIRECTORY, SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_MAGICLINKS);
+		int fd = open_how(w->root, len ? prefix : "/", O_PATH | O_DIRECTORY,
+				  SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_MAGICLINKS);
 
 		if (fd >= 0) {
 			w->reached = prefix;

@@ -41,7 +41,11 @@ static char *read_stat(pid_t pid, char text[1024], struct err *e)
 	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, 1023));
 
 	if (n < 0) {
-		(void)err_set(e, ESRCH, "no process %d", (int)pid);
+		/* Only these are news of the process; others, of ourselves. */
+		if (errno == ENOENT || errno == ESRCH)
+			(void)err_set(e, ESRCH, "no process %d", (int)pid);
+		else
+			(void)err_errno(e, "%s", path);
 		return NULL;
 	}
 	text[n] = '\0';
@@ -136,8 +140,8 @@ int proc_wait_fd(int pidfd, int timeout_ms, struct err *e)
 
 void proc_reset_signals(void)
 {
-	/* The kernel's struct sigaction with SIG_DFL; the C library would refuse signals that it keeps for itself, but our caller may
-	 * ignore those as well. Fails for KILL and STOP. */
+	/* The kernel's struct sigaction with SIG_DFL; the C library would refuse signals that it keeps for itself, but our caller
+	 * may ignore those as well. Fails for KILL and STOP. */
 	const unsigned long by_default[8] = { 0 };
 	sigset_t none;
 

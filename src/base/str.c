@@ -37,8 +37,7 @@ void strbuf_puts(struct strbuf *b, const char *s)
 }
 
 /* noinline: gcc 12 with sanitizers sees a null format where it inlines this. */
-__attribute__((format(printf, 2, 0), noinline))
-static void add_formatted(struct strbuf *b, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0), noinline)) static void add_formatted(struct strbuf *b, const char *fmt, va_list ap)
 {
 	va_list again;
 

@@ -167,5 +167,6 @@ static inline int sys_memfd_create(const char *name, unsigned flags)
 #define SYS_DEVPTS_SUPER_MAGIC  0x1cd1
 #define SYS_CGROUP_SUPER_MAGIC  0x27e0eb
 #define SYS_CGROUP2_SUPER_MAGIC 0x63677270
+#define SYS_RDTGROUP_SUPER_MAGIC 0x7655821
 #define SYS_TMPFS_MAGIC         0x01021994
 #define SYS_NS_GET_NSTYPE       0xb703 /* ioctl on a namespace file: its CLONE_NEW* flag */

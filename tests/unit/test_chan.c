@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,50 @@ static void error_after_exec_is_not_lost(void)
 	expect(chan_expect(&b, MSG_EXEC, NULL, 0, NULL, &e) == 0);
 	expect(chan_expect_or_eof(&b, MSG_NOTIFY_FD, NULL, 0, &len, NULL, &e) == -EACCES);
 	expect_str(e.text, "exec: \"/x\": permission denied");
+	chan_close(&b);
+}
+
+static void the_peers_reason_is_found_when_it_died_before_it_read(void)
+{
+	struct chan a, b;
+	struct err sent, e;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int unread = 0; unread < 2; unread++) {
+		expect(chan_pair(&a, &b, &e) == 0);
+		if (unread)
+			expect(chan_send(&b, MSG_GO, NULL, 0, -1, &e) == 0);
+		err_set(&sent, EACCES, "join /x");
+		chan_send_error(&a, &sent);
+		chan_close(&a);
+		if (unread)
+			expect(chan_expect(&b, MSG_ROOTFS, NULL, 0, NULL, &e) == -EACCES);
+		else
+			expect(chan_send(&b, MSG_GO, NULL, 0, -1, &e) == -EACCES);
+		expect_str(e.text, "join /x");
+		expect(chan_send(&b, MSG_GO, NULL, 0, -1, &e) == -EPIPE);
+		expect_str(e.text, "send message 4: Broken pipe");
+		chan_close(&b);
+	}
+}
+
+static void blame_needs_a_peer_that_died_and_told_why(void)
+{
+	struct chan a, b;
+	struct err sent, e;
+
+	expect(chan_pair(&a, &b, &e) == 0);
+	err_set(&e, EIO, "mine");
+	err_set(&sent, EACCES, "join /x");
+	expect(chan_blame(&b, &e) == -EIO);
+	chan_send_error(&a, &sent);
+	expect(chan_blame(&b, &e) == -EIO); /* it lives: let it be asked */
+	chan_close(&a);
+	expect(chan_blame(&b, &e) == -EACCES);
+	expect_str(e.text, "join /x");
+	err_set(&e, EIO, "mine");
+	expect(chan_blame(&b, &e) == -EIO);
+	expect_str(e.text, "mine");
 	chan_close(&b);
 }
 
@@ -117,6 +162,7 @@ static void log_records_pass_through_before_what_is_awaited(void)
 	chan_close(&b);
 }
 
-TAP_MAIN(CASE(error_arrives_as_the_peers_error), CASE(end_of_file_is_success_only_where_awaited), CASE(error_after_exec_is_not_lost),
-	 CASE(descriptor_is_passed_close_on_exec), CASE(torn_and_oversized_messages_are_refused),
-	 CASE(log_records_pass_through_before_what_is_awaited))
+TAP_MAIN(CASE(error_arrives_as_the_peers_error), CASE(end_of_file_is_success_only_where_awaited),
+	 CASE(error_after_exec_is_not_lost), CASE(the_peers_reason_is_found_when_it_died_before_it_read),
+	 CASE(blame_needs_a_peer_that_died_and_told_why), CASE(descriptor_is_passed_close_on_exec),
+	 CASE(torn_and_oversized_messages_are_refused), CASE(log_records_pass_through_before_what_is_awaited))

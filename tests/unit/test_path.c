@@ -1,5 +1,5 @@
-#include "base/path.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "tap.h"
 #include "temp.h"
@@ -31,8 +31,17 @@ static bool exists(int dir, const char *path)
 static void clean_collapses_and_never_climbs(void)
 {
 	static const char *const cases[][2] = {
-		{ "", "/" }, { "/", "/" }, { ".", "/" }, { "a", "/a" }, { "/a//b/", "/a/b" }, { "/a/./b", "/a/b" },
-		{ "/a/../b", "/b" }, { "../../etc", "/etc" }, { "/..", "/" }, { "a/b/../../..", "/" }, { "/a/...", "/a/..." },
+		{ "", "/" },
+		{ "/", "/" },
+		{ ".", "/" },
+		{ "a", "/a" },
+		{ "/a//b/", "/a/b" },
+		{ "/a/./b", "/a/b" },
+		{ "/a/../b", "/b" },
+		{ "../../etc", "/etc" },
+		{ "/..", "/" },
+		{ "a/b/../../..", "/" },
+		{ "/a/...", "/a/..." },
 	};
 	auto_arena struct arena a = { 0 };
 
@@ -80,7 +89,7 @@ static void mode_is_never_set_through_a_link(void)
 
 	if (pid == 0)
 		exchange_for_link(root);
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1000; i++) {
 		remove_either(root, "victim");
 		remove_either(root, "link");
 		(void)!symlinkat(outside, root, "link");

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 static void identity_is_pid_and_start_time(void)
 {
