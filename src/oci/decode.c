@@ -30,6 +30,9 @@ struct checker {
 	struct decoder *d;
 	const struct at *at;
 	const struct json *v;
+	/* The element that nth() found last: a check complains of elements in their order, of thousands in linear time. */
+	const struct json *list, *element;
+	size_t index;
 };
 
 /* ---- problems ---- */
@@ -97,19 +100,22 @@ static bool gives_up(const struct decoder *d, int r)
 	return r < 0 && !d->all;
 }
 
-static const struct json *nth(const struct json *v, size_t index)
+static const struct json *nth(struct checker *c, const struct json *list, size_t index)
 {
-	const struct json *c = v->child;
-
-	while (c && index--)
-		c = c->next;
-	return c;
+	if (c->list != list || !c->element || index < c->index) {
+		c->list = list;
+		c->element = list->child;
+		c->index = 0;
+	}
+	for (; c->element && c->index < index; c->index++)
+		c->element = c->element->next;
+	return c->element;
 }
 
 int check_fail(struct checker *c, const char *member, long index, const char *fmt, ...)
 {
 	const struct json *m = member ? json_member(c->v, member) : NULL, *where = m ? m : c->v;
-	const struct json *element = index >= 0 && (m || !member) ? nth(where, (size_t)index) : NULL;
+	const struct json *element = index >= 0 && (m || !member) ? nth(c, where, (size_t)index) : NULL;
 	struct at first = { c->at, member, 0 };
 	const struct at *at = member ? &first : c->at;
 	struct at second = { at, element ? element->key : NULL, (size_t)index };
@@ -326,7 +332,7 @@ static int read_one(struct decoder *d, const struct at *at, const struct shape *
 static int run_list_check(struct decoder *d, const struct at *at, const struct shape *s, const struct json *v,
 			  struct any_list *list)
 {
-	struct checker c = { d, at, v };
+	struct checker c = { .d = d, .at = at, .v = v };
 
 	return s->check_list ? s->check_list(list, &c) : 0;
 }
@@ -416,7 +422,7 @@ static int require(struct decoder *d, const struct at *at, const struct shape *s
 
 static int read_object(struct decoder *d, const struct at *at, const struct shape *s, const struct json *v, void *object)
 {
-	struct checker c = { d, at, v };
+	struct checker c = { .d = d, .at = at, .v = v };
 	uint64_t seen = 0;
 	int failed = 0, r = want(d, at, v, JSON_OBJECT);
 

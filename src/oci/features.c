@@ -44,7 +44,11 @@ static void add_linux(struct json_writer *w, const struct oci_features *f)
 	add_seccomp(w, f);
 	add_switch(w, "apparmor", f->apparmor);
 	add_switch(w, "selinux", f->selinux);
-	add_switch(w, "intelRdt", f->intel_rdt);
+	json_open(w, "intelRdt", '{');
+	json_bool(w, "enabled", f->intel_rdt);
+	json_bool(w, "schemata", f->intel_rdt);
+	json_bool(w, "monitoring", f->intel_rdt);
+	json_close(w, '}');
 	json_open(w, "memoryPolicy", '{');
 	json_strs(w, "modes", f->memory_policy ? oci_mpol_names : nothing);
 	json_strs(w, "flags", f->memory_policy ? oci_mpol_flag_names : nothing);

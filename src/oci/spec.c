@@ -6,6 +6,7 @@
 #include "oci/spec.h"
 
 #include "base/str.h"
+#include "oci/encode.h"
 #include "oci/shapes.h"
 
 #include <errno.h>
@@ -204,6 +205,14 @@ int oci_resources_parse(struct arena *a, const char *text, size_t len, const str
 		return -e->code;
 	*out = resources;
 	return 0;
+}
+
+void oci_resources_encode(const struct oci_resources *r, struct strbuf *out)
+{
+	struct json_writer w;
+
+	json_begin(&w, out, 0);
+	encode(&w, NULL, &shape_oci_resources, r);
 }
 
 int oci_spec_check(struct arena *a, const char *text, size_t len, const struct oci_spec **out, struct oci_problems *p,

@@ -202,6 +202,10 @@ must_check int oci_process_parse(struct arena *a, const char *text, size_t len, 
 /* Decodes a `linux.resources` object alone (update --resources). */
 must_check int oci_resources_parse(struct arena *a, const char *text, size_t len, const struct oci_resources **out, struct err *e);
 
+struct strbuf;
+/* Encodes it, on one line, so that oci_resources_parse() reads the same. */
+void oci_resources_encode(const struct oci_resources *r, struct strbuf *out);
+
 /* The names behind the enums, for messages and `features`: NULL-terminated arrays, indexed by the enumerator where there is one. */
 extern const char *const oci_ns_names[], *const oci_action_names[], *const oci_cmp_names[], *const oci_sched_names[],
 	*const oci_sched_flag_names[], *const oci_ioprio_names[], *const oci_arch_names[], *const oci_seccomp_flag_names[],

@@ -75,6 +75,8 @@ static int check_intel_rdt(void *object, struct checker *c)
 	/* closID becomes a directory name below resctrl; "/" is resctrl itself */
 	if (id && strcmp(id, "/") != 0 && (strchr(id, '/') || !strcmp(id, ".") || !strcmp(id, "..")))
 		r |= check_fail(c, "closID", -1, "\"%.80s\" is neither one file name nor \"/\"", id);
+	if (t->l3_cache_schema && strchr(t->l3_cache_schema, '\n'))
+		r |= check_fail(c, "l3CacheSchema", -1, "must be one line");
 	if (t->mem_bw_schema && (strncmp(t->mem_bw_schema, "MB:", 3) != 0 || strchr(t->mem_bw_schema, '\n')))
 		r |= check_fail(c, "memBwSchema", -1, "must be one line that begins with MB:");
 	for (size_t i = 0; i < t->schemata.n; i++)

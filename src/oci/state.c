@@ -30,6 +30,13 @@ SHAPE(oci_state_cgroup, NULL,
 	F_STR(struct oci_state_cgroup, path, "path", REQUIRED),
 	F_BOOL(struct oci_state_cgroup, v2, "v2", 0));
 
+SHAPE(oci_state_resctrl, NULL,
+	F_STR(struct oci_state_resctrl, mount, "mount", REQUIRED | ABSOLUTE),
+	F_STR(struct oci_state_resctrl, group, "group", REQUIRED | ABSOLUTE),
+	F_STR(struct oci_state_resctrl, mon_group, "monGroup", EMPTY_NONE),
+	F_BOOL(struct oci_state_resctrl, owns_group, "ownsGroup", 0),
+	F_BOOL(struct oci_state_resctrl, owns_mon_group, "ownsMonGroup", 0));
+
 SHARED_SHAPE(oci_state, check_state,
 	F_U32(struct oci_state, version, "version", REQUIRED),
 	F_STR(struct oci_state, oci_version, "ociVersion", 0),
@@ -47,6 +54,7 @@ SHARED_SHAPE(oci_state, check_state,
 	F_STR(struct oci_state, cgroup_path, "cgroupPath", 0),
 	F_STR(struct oci_state, cgroup_scope, "cgroupScope", 0),
 	F_OBJS(struct oci_state, cgroup_dirs, "cgroupDirs", 0, oci_state_cgroup),
+	F_OBJ(struct oci_state, resctrl, "resctrl", 0, oci_state_resctrl),
 	F_BOOL(struct oci_state, own_pid_ns, "ownPidNamespace", 0),
 	F_BOOL(struct oci_state, no_pivot, "noPivot", 0),
 	F_BOOL(struct oci_state, no_new_keyring, "noNewKeyring", 0),

@@ -10,6 +10,9 @@
 struct oci_state_cgroup { const char *controllers, *mount, *path; bool v2; };
 struct oci_state_cgroup_list { struct oci_state_cgroup *v; size_t n; };
 
+/* The groups of resctrl, as in cgroups/resctrl.h. */
+struct oci_state_resctrl { const char *mount, *group, *mon_group; bool owns_group, owns_mon_group; };
+
 /* What state.json holds. */
 struct oci_state {
 	uint32_t version;
@@ -23,6 +26,7 @@ struct oci_state {
 	const char *cgroup_mode;    /* "none", "v1", "hybrid", "v2" */
 	const char *cgroup_path, *cgroup_scope;
 	struct oci_state_cgroup_list cgroup_dirs;
+	const struct oci_state_resctrl *resctrl; /* NULL: none */
 	bool own_pid_ns, terminal, no_pivot, no_new_keyring;
 	struct pairs annotations;
 };

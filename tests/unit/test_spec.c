@@ -355,6 +355,7 @@ static void rules_of_the_rest_of_linux(void)
 	    { "\"intelRdt\": {\"closID\": \"/\", \"memBwSchema\": \"MB:0=20\", \"schemata\": [\"L3:0=f\"], \"enableMonitoring\": true}", NULL },
 	    { "\"intelRdt\": {\"closID\": \"\"}", NULL }, { "\"intelRdt\": {\"closID\": \"a/b\"}", "linux.intelRdt.closID: \"a/b\" is neither one file name nor \"/\"" },
 	    { "\"intelRdt\": {\"closID\": \"..\"}", "linux.intelRdt.closID: \"..\" is neither one file name nor \"/\"" },
+	    { "\"intelRdt\": {\"l3CacheSchema\": \"L3:0=f\\nL3:1=f\"}", "linux.intelRdt.l3CacheSchema: must be one line" },
 	    { "\"intelRdt\": {\"memBwSchema\": \"L3:0=f\"}", "linux.intelRdt.memBwSchema: must be one line that begins with MB:" },
 	    { "\"intelRdt\": {\"memBwSchema\": \"MB:0=1\\nL3:0=f\"}", "linux.intelRdt.memBwSchema: must be one line that begins with MB:" },
 	    { "\"intelRdt\": {\"schemata\": [\"a\", \"b\\nc\"]}", "linux.intelRdt.schemata[1]: must be one line" },

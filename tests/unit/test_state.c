@@ -9,7 +9,9 @@ static const char full[] =
 	"\"status\":\"created\",\"created\":\"2026-01-02T03:04:05.000000006Z\",\"bootId\":\"b-o-o-t\",\"pid\":4242,"
 	"\"startTime\":18446744073709551615,\"cgroupManager\":\"cgroupfs\",\"cgroupMode\":\"hybrid\",\"cgroupPath\":\"/x\","
 	"\"cgroupScope\":\"s.scope\",\"cgroupDirs\":[{\"controllers\":\"memory\",\"mount\":\"/sys/fs/cgroup/memory\","
-	"\"path\":\"/x\",\"v2\":false},{\"path\":\"/y\",\"v2\":true}],\"ownPidNamespace\":true,\"noPivot\":false,\"noNewKeyring\":false,"
+	"\"path\":\"/x\",\"v2\":false},{\"path\":\"/y\",\"v2\":true}],"
+	"\"resctrl\":{\"mount\":\"/r\",\"group\":\"/r/g\",\"monGroup\":\"/r/g/mon_groups/c1\",\"ownsGroup\":false,"
+	"\"ownsMonGroup\":true},\"ownPidNamespace\":true,\"noPivot\":false,\"noNewKeyring\":false,"
 	"\"terminal\":false,\"annotations\":{\"k/é\":\"v \\\"quoted\\\"\",\"e\":\"\"}}";
 
 static int parse(struct arena *a, const char *text, const struct oci_state **s, struct err *e)
@@ -30,6 +32,7 @@ static void every_member_survives_a_round_trip(void)
 	expect(s->pid == 4242 && s->start_time == UINT64_MAX && s->own_pid_ns && !s->terminal);
 	expect(s->cgroup_dirs.n == 2 && s->cgroup_dirs.v[1].v2 && !s->cgroup_dirs.v[1].controllers);
 	expect_str(s->cgroup_dirs.v[0].mount, "/sys/fs/cgroup/memory");
+	expect(s->resctrl && !s->resctrl->owns_group && s->resctrl->owns_mon_group);
 	expect(s->annotations.n == 2);
 	expect_str(s->annotations.v[0].value, "v \"quoted\"");
 	oci_state_encode(s, &b);
@@ -45,7 +48,7 @@ static void the_least_state_encodes_and_parses(void)
 
 	oci_state_encode(&least, &b);
 	expect(oci_state_parse(&a, b.text, b.len, &s, &e) == 0);
-	expect(s && s->pid == 0 && !s->rootfs && s->cgroup_dirs.n == 0 && s->annotations.n == 0);
+	expect(s && s->pid == 0 && !s->rootfs && s->cgroup_dirs.n == 0 && !s->resctrl && s->annotations.n == 0);
 }
 
 static void a_newer_document_is_refused_before_its_members_are_looked_at(void)
