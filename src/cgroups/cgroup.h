@@ -36,6 +36,22 @@ struct cgroup_ref {
 	/* Nothing was asked for and we may lack the permission (rootless): directories that cannot be made or joined are left out.
 	 * Not part of the stored state: whoever reads a ref from there sets it anew from euid and options before cgroup_join(). */
 	bool optional;
+	const char *helper; /* the program that talks to systemd; NULL: where it is installed. Not part of the stored state either */
+};
+
+/* One property of a systemd unit. */
+struct cgroup_property {
+	const char *name, *type; /* type: as D-Bus spells it, "t" */
+	const char *words;       /* its value: words of printable ASCII, separated by blanks; "" for an empty list */
+	bool at_start;           /* cannot be changed later */
+};
+
+/* The systemd unit whose cgroup the container's is. */
+struct cgroup_unit {
+	const char *name, *slice;
+	bool is_slice, user; /* user: of the user's own manager */
+	const struct cgroup_property *properties;
+	size_t n;
 };
 
 /* One file to write. */
@@ -54,10 +70,13 @@ struct cgroup_plan {
 	struct cgroup_ref ref;
 	const struct cgroup_write *writes;
 	size_t n_writes;
+	const struct cgroup_unit *unit; /* NULL: not made by systemd */
 	const char *controllers; /* v2: to be enabled for it, "cpu io memory pids"; those no write needs are a wish only */
 	const void *device_prog; /* v2: eBPF instructions of the device filter, NULL none                             */
 	size_t device_prog_len;  /* instructions                                                                      */
 	bool devices_may_be_refused; /* not root of the first user namespace: the kernel keeps devices from us by itself */
+	bool delegated; /* v2: the container may make cgroups below its own, so that one is given to `owner` */
+	uid_t owner;
 };
 
 struct cgroup_options {
@@ -70,6 +89,7 @@ struct cgroup_options {
  * Place: linux.cgroupsPath, absolute or relative, is a path below the root of each hierarchy's mount, so the same path is always
  * the same cgroup. Without it: "/drupe/ID"; for those who are not root on cgroup v2, drupe/ID beside their own cgroup. A path that is
  * "/" or climbs above it with ".." is refused.
+ * With CGROUP_MANAGER_SYSTEMD, linux.cgroupsPath is "slice:prefix:name" and the place is a systemd unit's: cgroup_unit_name.c.
  * Devices: see cgroup_devices.c. CGROUP_MANAGER_DISABLED makes no cgroup, hence no device filter; limits are then an error. */
 must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, const struct cgroup_options *o, const struct host *h,
 				 struct arena *a, struct cgroup_plan *out, struct err *e);
@@ -78,9 +98,19 @@ must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, co
  * processes or is frozen (EBUSY). On failure, what was made is removed again. */
 must_check int cgroup_create(const struct cgroup_plan *p, struct err *e);
 
+/* To be called before cgroup_create(): has systemd make the plan's unit. *holder receives a child process that keeps it there until
+ * the container's first one has joined, which must not be by CLONE_INTO_CGROUP: the holder counts for pids.limit. 0 when the plan
+ * has no unit or that needs no holder. On failure nothing is left. */
+must_check int cgroup_hold(const struct cgroup_plan *p, pid_t *holder, struct err *e);
+/* Ends and reaps the holder, if there is one, and sets it to 0. */
+void cgroup_let_go(pid_t *holder);
+
 /* v2 mode: a descriptor of the directory for CLONE_INTO_CGROUP. -ENOENT without *e being an error when the mode has none to offer
- * (v1, hybrid, disabled): use cgroup_join() then. */
+ * (v1, hybrid, disabled, a unit of a user's systemd): use cgroup_join() then. */
 int cgroup_open(const struct cgroup_ref *r, struct err *e);
+
+/* The same for where a process of the container is, which may be a cgroup below: proc_dir is its /proc/PID. ENOENT: it is elsewhere. */
+must_check int cgroup_open_of(const struct cgroup_ref *r, int proc_dir, struct err *e);
 
 /* Puts pid into every directory of the ref (those that pid is not in already by CLONE_INTO_CGROUP). sub: path below the
  * container's cgroup for exec --cgroup, or NULL; it must exist in one hierarchy at least. pid 0: the caller itself, which must have
@@ -103,6 +133,19 @@ must_check int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct 
 must_check int cgroup_frozen(const struct cgroup_ref *r, bool *out, struct err *e);
 /* Freezes or thaws and waits for it. ETIMEDOUT, and thawed again, when it cannot be frozen in time. ENOTSUP without a freezer. */
 must_check int cgroup_freeze(const struct cgroup_ref *r, bool frozen, int timeout_ms, struct err *e);
+
+/* The resources a container has after an update: what the update names, and for the rest the old. Lists by device, name or size are
+ * merged entry by entry, the list of device rules is replaced. Pure. */
+const struct oci_resources *cgroup_resources_merge(const struct oci_resources *old, const struct oci_resources *update, struct arena *a);
+
+/* Plans what an update writes into the cgroup of a ref: only what it names and what the kernel wants together with that. old: what
+ * the container has now. Pure; errors as of cgroup_plan_build(). */
+must_check int cgroup_update_plan(const struct cgroup_ref *r, const struct oci_resources *old, const struct oci_resources *update,
+				  const struct host *h, struct arena *a, struct cgroup_plan *out, struct err *e);
+
+/* Carries it out. EBUSY: a limit below what is in use (on v2 only with memory.checkBeforeUpdate). On failure single values are as
+ * before; devices and lists by device are as far as it got. */
+must_check int cgroup_update(const struct cgroup_plan *p, struct err *e);
 
 struct strbuf;
 /* One decision a line. */

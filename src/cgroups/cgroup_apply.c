@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#define UNDO_MS 5000
 #define RETRIES 100 /* removals of a parent that may get in between */
 
 static const char *const marks[] = { "trusted.drupe.parent", "user.drupe.parent" };
@@ -134,6 +135,8 @@ static int make_dir(struct maker *m, size_t i, struct err *e)
 		}
 		if (errno == EEXIST) {
 			m->existed = true;
+			if (m->plan->unit) /* systemd has just made it, and only the holder is in it */
+				return 0;
 			return check_unused(m, d, e);
 		}
 		if (errno != ENOENT || (make_parents(m, d) < 0 && errno != ENOENT))
@@ -271,7 +274,7 @@ static int enable_in(const struct cgroup_plan *p, const char *dir, struct arena 
 	return enable_singly(p, dir, missing.text, a, e);
 }
 
-static int enable_controllers(const struct cgroup_plan *p, const struct cgroup_dir *d, struct arena *a, struct err *e)
+int cg_enable_controllers(const struct cgroup_plan *p, const struct cgroup_dir *d, struct arena *a, struct err *e)
 {
 	char *path = arena_strdup(a, d->path);
 	char *end = path + strlen(d->mount);
@@ -316,22 +319,40 @@ static int prepare_dir(struct maker *m, size_t i, struct err *e)
 		return fill_cpuset(m->arena, d, "cpus", e) < 0 ? -e->code : fill_cpuset(m->arena, d, "mems", e);
 	if (!d->v2)
 		return 0;
-	if (enable_controllers(m->plan, d, m->arena, e) < 0)
+	if (cg_enable_controllers(m->plan, d, m->arena, e) < 0)
 		return -e->code;
 	return check_type(d, m->arena, e);
+}
+
+/* Whoever is not root may own it already, and cannot give it to another. */
+static int give_away(const struct cgroup_plan *p, const bool *skip, struct err *e)
+{
+	for (size_t i = 0; p->delegated && i < p->ref.n_dirs; i++) {
+		if (!p->ref.dirs[i].v2 || skip[i] || cg_give_away(&p->ref.dirs[i], p->owner, e) == 0)
+			continue;
+		if (!p->devices_may_be_refused || !is_forbidden(e->code))
+			return -e->code;
+		log_debug("%s", e->text);
+	}
+	return 0;
 }
 
 int cgroup_create(const struct cgroup_plan *p, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct maker m = { .plan = p, .arena = &a, .skip = arena_alloc(&a, p->ref.n_dirs + 1) };
+	struct err why;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->ref.n_dirs; i++)
 		r = prepare_dir(&m, i, e);
 	if (r == 0)
 		r = cg_write_all(p, m.skip, !m.existed, e);
+	if (r == 0)
+		r = give_away(p, m.skip, e);
 	if (r < 0)
 		undo(&m);
+	if (r < 0 && p->unit && cgroup_remove(&p->ref, UNDO_MS, &why) < 0)
+		log_warn("clean up: %s", why.text);
 	return r;
 }

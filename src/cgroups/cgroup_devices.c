@@ -183,7 +183,7 @@ static const char *number_text(struct arena *a, int64_t n)
 	return n == -1 ? "*" : arena_printf(a, "%" PRId64, n);
 }
 
-static const char *rule_text(struct arena *a, const struct cg_dev_rule *r)
+const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r)
 {
 	return arena_printf(a, "%c %s:%s %s%s%s", r->type, number_text(a, r->major), number_text(a, r->minor),
 			    r->access & CG_DEV_READ ? "r" : "", r->access & CG_DEV_WRITE ? "w" : "",
@@ -205,13 +205,25 @@ static int reduce(const struct cg_dev_rules *rules, struct cg_dev_rules *x, stru
 	return 0;
 }
 
+int cg_device_exceptions(const struct cg_dev_rules *rules, struct arena *a, bool *by_default, struct cg_dev_rules *out,
+			 struct err *e)
+{
+	struct cg_dev_rules x = { .v = arena_alloc(a, (rules->n + 1) * sizeof(*x.v)) };
+
+	if (rules->n && reduce(rules, &x, e) < 0)
+		return -e->code;
+	*by_default = rules->n == 0 || rules->v[0].allow;
+	*out = x;
+	return 0;
+}
+
 int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir *dir, const struct cg_dev_rules *rules, bool may_be_refused,
 		       struct err *e)
 {
-	struct cg_dev_rules x = { .v = arena_alloc(b->arena, (rules->n + 1) * sizeof(*x.v)) };
-	bool by_default = rules->n == 0 || rules->v[0].allow;
+	struct cg_dev_rules x;
+	bool by_default;
 
-	if (rules->n && reduce(rules, &x, e) < 0)
+	if (cg_device_exceptions(rules, b->arena, &by_default, &x, e) < 0)
 		return -e->code;
 	/* Inside a container everything is what that one may use: "allow all" is then refused, and nobody has less. */
 	cg_add_write(b, &(struct cgroup_write){ .dir = dir,
@@ -224,7 +236,7 @@ int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir *dir, const
 
 		cg_add_write(b, &(struct cgroup_write){ .dir = dir,
 							.file = by_default ? "devices.deny" : "devices.allow",
-							.text = rule_text(b->arena, r),
+							.text = cg_device_text(b->arena, r),
 							.where = r->ours ? WHERE " (default)"
 									 : arena_printf(b->arena, WHERE "[%zu]", r->index),
 							.may_be_refused = may_be_refused || (r->ours && r->allow) });

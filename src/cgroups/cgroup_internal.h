@@ -30,6 +30,9 @@ must_check int cg_plan_resources(struct cg_builder *b, struct err *e);
 /* Adds those of linux.resources.unified. */
 must_check int cg_plan_unified(struct cg_builder *b, struct err *e);
 
+/* The controllers whose files the writes from number `first` on need on cgroup2. */
+const char *cg_needed_controllers(const struct cg_builder *b, size_t first);
+
 /* ---- conversions from the units of v1 to those of v2 (pure) ---- */
 uint64_t cg_weight_of_shares(uint64_t shares);   /* cpu.shares -> cpu.weight; 0 stays 0 ("not set") */
 uint64_t cg_weight_of_blkio(uint64_t weight);    /* 10..1000 -> 1..10000                            */
@@ -58,13 +61,30 @@ must_check int cg_device_rules(const struct oci_device_rule_list *list, struct a
 must_check int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir *dir, const struct cg_dev_rules *rules,
 				  bool may_be_refused, struct err *e);
 
+/* The rules as v1 has them: a default and exceptions to it. ENOTSUP as above. */
+must_check int cg_device_exceptions(const struct cg_dev_rules *rules, struct arena *a, bool *by_default, struct cg_dev_rules *out,
+				    struct err *e);
+/* "c 1:3 rwm" */
+const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r);
+
 /* Assembles the eBPF program; *n receives the number of instructions. */
 const void *cg_device_program(const struct cg_dev_rules *rules, struct arena *a, size_t *n);
 
 /* Loads the program and makes it the only one of the cgroup2 directory; fresh: there cannot be another one. */
 must_check int cg_device_attach(int dir_fd, const void *prog, size_t n, bool fresh, struct err *e);
 
+/* ---- delegation ---- */
+
+/* true when the container is to own its cgroup; *out is the host's number of its user. */
+bool cg_plan_owner(const struct oci_spec *spec, const struct host *h, struct arena *a, uid_t *out);
+
+/* Gives the directory, and the files in it that the kernel allows to be given, to owner. */
+must_check int cg_give_away(const struct cgroup_dir *d, uid_t owner, struct err *e);
+
 /* ---- acting ---- */
+
+/* Enables the plan's controllers in all parents of a cgroup2 directory; one that a write needs must be there. */
+must_check int cg_enable_controllers(const struct cgroup_plan *p, const struct cgroup_dir *d, struct arena *a, struct err *e);
 
 /* Writes the plan's texts and attaches its device filter. skip[i]: directory i of the plan could not be made and need not be.
  * fresh: the directories are new. */

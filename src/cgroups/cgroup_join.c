@@ -5,10 +5,11 @@
  * process with one thread that writes itself ("0") to "tasks" does not need it.
  */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/path.h"
 #include "base/retry.h"
 #include "base/str.h"
-#include "cgroups/cgroup_internal.h"
+#include "cgroups/cgroup_systemd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +17,34 @@
 
 int cgroup_open(const struct cgroup_ref *r, struct err *e)
 {
-	if (r->mode != CGROUP_MODE_V2 || !r->n_dirs)
+	/* Who is not root may not move processes from one part of the tree to another; systemd may. */
+	if (r->mode != CGROUP_MODE_V2 || !r->n_dirs || (r->scope && cg_unit_is_users(r)))
 		return err_set(e, ENOENT, "there is no cgroup to start a process in");
 	int fd = open(r->dirs[0].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "cgroup %s", r->dirs[0].path) : fd;
+}
+
+int cgroup_open_of(const struct cgroup_ref *r, int proc_dir, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	size_t len = strlen(r->path);
+	char *text;
+
+	if (file_read_pseudo(proc_dir, "cgroup", 65535, &a, &text, e) < 0)
+		return -e->code;
+	char *line = str_starts(text, "0::") ? text : strstr(text, "\n0::");
+
+	if (!line || !r->n_dirs)
+		return err_set(e, ENOENT, "the container's process has no cgroup");
+	char *path = strchr(line, '/');
+
+	path[strcspn(path, "\n")] = '\0';
+	if (strncmp(path, r->path, len) != 0 || path[len] != '/' || strstr(path, "/.."))
+		return err_set(e, ENOENT, "the container's process is in cgroup %.200s, outside the container's", path);
+	int fd = open(arena_printf(&a, "%s%s", r->dirs[0].mount, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_errno(e, "cgroup %.200s", path) : fd;
 }
 
 static int explain_join(const char *path, const char *file, int code, struct err *e)
@@ -96,9 +120,13 @@ static bool has_dotdot(const char *path)
 
 int cgroup_join(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e)
 {
-	if (!sub || !*sub)
-		return join_own(r, pid, e);
-	if (has_dotdot(sub))
+	bool own = !sub || !*sub;
+
+	if (!own && has_dotdot(sub))
 		return err_set(e, EINVAL, "cgroup \"%.200s\" must be below the container's own", sub);
-	return join_sub(r, sub, pid, e);
+	int res = own ? join_own(r, pid, e) : join_sub(r, sub, pid, e);
+
+	if ((res == -EACCES || res == -EPERM) && r->scope && cg_unit_is_users(r))
+		return cg_unit_attach(r, own ? NULL : sub, pid, e);
+	return res;
 }

@@ -14,7 +14,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "cgroups/cgroup_internal.h"
+#include "cgroups/cgroup_systemd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,9 +62,10 @@ static int list_others(const struct cgroup_ref *r, struct arena *a, pid_t **out,
 {
 	size_t kept = 0;
 	pid_t *v = NULL;
+	int res = cgroup_procs(r, a, &v, n, e);
 
-	if (cgroup_procs(r, a, &v, n, e) < 0)
-		return -e->code;
+	if (res < 0)
+		return res;
 	for (size_t i = 0; i < *n; i++)
 		if (v[i] != getpid())
 			v[kept++] = v[i];
@@ -269,7 +270,13 @@ int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct err *e)
 {
 	int64_t deadline = clock_ms() + timeout_ms;
 	const struct cgroup_dir *busy;
+	struct err why;
 
+	/* Ended by us, as systemd would wait for them to end by themselves. */
+	if (r->scope && r->n_dirs && kill_all(r, deadline, e) < 0)
+		return -e->code;
+	if (r->scope && r->n_dirs && cg_unit_stop(r, &why) < 0)
+		log_warn("cgroup %s: %s", r->path, why.text);
 	for (int round = 0;; round++) {
 		if (remove_all(r, &busy, e) < 0)
 			return -e->code;

@@ -6,7 +6,7 @@
  */
 #include "base/path.h"
 #include "base/str.h"
-#include "cgroups/cgroup_internal.h"
+#include "cgroups/cgroup_systemd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -128,7 +128,27 @@ static void make_dirs(struct cg_builder *b, const char *path)
 
 /* ---- what is needed of it ---- */
 
-/* The limits' controllers, known by the files' names, and those that are worth having. */
+/* Adds those of the writes from number `first` on, known by the files' names. */
+static void add_needed(const struct cg_builder *b, size_t first, struct strbuf *list)
+{
+	for (size_t i = first; i < b->n; i++) {
+		const struct cgroup_write *w = &b->writes[i];
+		const char *name = arena_strndup(b->arena, w->file, strcspn(w->file, "."));
+
+		if (w->dir->v2 && !cg_list_has(strbuf_str(list), name))
+			strbuf_printf(list, "%s%s", list->len ? " " : "", name);
+	}
+}
+
+const char *cg_needed_controllers(const struct cg_builder *b, size_t first)
+{
+	struct strbuf list = STRBUF(b->arena);
+
+	add_needed(b, first, &list);
+	return strbuf_str(&list);
+}
+
+/* The limits' controllers, and those that are worth having. */
 static const char *choose_controllers(const struct cg_builder *b, size_t first)
 {
 	struct strbuf list = STRBUF(b->arena);
@@ -142,13 +162,7 @@ static const char *choose_controllers(const struct cg_builder *b, size_t first)
 			strbuf_printf(&list, "%s%s", list.len ? " " : "", name);
 		rest += len + (rest[len] == ' ');
 	}
-	for (size_t i = first; i < b->n; i++) {
-		const struct cgroup_write *w = &b->writes[i];
-		const char *name = arena_strndup(b->arena, w->file, strcspn(w->file, "."));
-
-		if (w->dir->v2 && !cg_list_has(strbuf_str(&list), name))
-			strbuf_printf(&list, "%s%s", list.len ? " " : "", name);
-	}
+	add_needed(b, first, &list);
 	return strbuf_str(&list);
 }
 
@@ -199,16 +213,20 @@ int cgroup_plan_build(const struct oci_spec *spec, const char *id, const struct 
 	struct host no_cgroups = { .v2_controllers = "" };
 	const char *path = "";
 
-	if (o->manager == CGROUP_MANAGER_SYSTEMD)
-		return err_set(e, ENOTSUP, "the systemd cgroup driver is not available in this build");
-	if (choose_path(spec, id, h, a, &path, e) < 0)
+	struct cgroup_unit *unit = o->manager == CGROUP_MANAGER_SYSTEMD ? arena_new(a, struct cgroup_unit) : NULL;
+
+	if ((unit ? cg_plan_unit(spec, id, h, a, unit, &path, e) : choose_path(spec, id, h, a, &path, e)) < 0)
 		return -e->code;
 	if (o->manager == CGROUP_MANAGER_DISABLED) {
 		b.host = &no_cgroups;
 		p.ref.mode = CGROUP_MODE_NONE;
 	}
-	if (plan_with_cgroup(&b, path, &p, e) < 0)
+	if (plan_with_cgroup(&b, path, &p, e) < 0 || (unit && cg_plan_properties(spec, id, h, a, unit, e) < 0))
 		return -e->code;
+	p.unit = unit;
+	p.ref.scope = unit ? unit->name : NULL;
+	p.ref.optional &= !unit;
+	p.delegated = p.ref.n_dirs && cg_plan_owner(spec, h, a, &p.owner);
 	p.ref.optional &= o->ignore_permission || h->euid != 0 || !h->initial_userns;
 	*out = p;
 	return 0;
@@ -233,6 +251,13 @@ static void print_write(const struct cgroup_write *w, struct strbuf *out)
 	strbuf_printf(out, " (%s)%s%s\n", w->where, w->may_be_missing ? ", if there" : "", w->may_be_refused ? ", if allowed" : "");
 }
 
+static void print_unit(const struct cgroup_unit *u, struct strbuf *out)
+{
+	strbuf_printf(out, "systemd unit %s of the %s manager\n", u->name, u->user ? "user's" : "system");
+	for (size_t i = 0; i < u->n; i++)
+		strbuf_printf(out, "property %s: %s %s\n", u->properties[i].name, u->properties[i].type, u->properties[i].words);
+}
+
 void cgroup_plan_print(const struct cgroup_plan *p, struct strbuf *out)
 {
 	if (!p->ref.n_dirs) {
@@ -240,11 +265,15 @@ void cgroup_plan_print(const struct cgroup_plan *p, struct strbuf *out)
 		return;
 	}
 	strbuf_printf(out, "%s, %s%s\n", mode_name(p->ref.mode), p->ref.path, p->ref.optional ? ", if allowed" : "");
+	if (p->unit)
+		print_unit(p->unit, out);
 	for (size_t i = 0; i < p->ref.n_dirs; i++) {
 		const struct cgroup_dir *d = &p->ref.dirs[i];
 
 		strbuf_printf(out, "directory %s (%s)\n", d->path, d->v2 ? "cgroup2" : d->controllers);
 	}
+	if (p->delegated)
+		strbuf_printf(out, "owner %u\n", p->owner);
 	if (*p->controllers)
 		strbuf_printf(out, "enable %s\n", p->controllers);
 	if (p->device_prog)

@@ -37,6 +37,7 @@ struct host {
 	enum cgroup_mode cgroup_mode;
 	const struct host_hierarchy *hier;
 	size_t n_hier;
+	const char *resctrl;        /* where the resctrl file system is mounted, NULL: nowhere; "/sys/fs/resctrl"          */
 	const char *v2_controllers; /* cgroup.controllers at the root of the v2 mount: "cpu io memory"; "" when none */
 };
 

@@ -16,11 +16,12 @@
 #include <sys/vfs.h>
 
 #define CGROUP_ROOT     "/sys/fs/cgroup"
+#define RESCTRL_USUAL   "/sys/fs/resctrl"
 #define MOUNTINFO_MAX   (16u << 20) /* bytes */
 #define INITIAL_USERNS  0xEFFFFFFDu /* inode of the first user namespace, PROC_USER_INIT_INO */
 #define HIERARCHIES_MAX 32          /* there are 14 controllers; the rest is for named ones   */
 
-static int probe_status(struct host *h, struct err *e)
+static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 {
 	static const struct {
 		const char *key;
@@ -29,10 +30,9 @@ static int probe_status(struct host *h, struct err *e)
 		{ "\nCapPrm:\t", offsetof(struct host, caps_permitted) },
 		{ "\nCapBnd:\t", offsetof(struct host, caps_bounding) },
 	};
-	auto_arena struct arena a = { 0 };
 	char *text;
 
-	if (file_read_pseudo(AT_FDCWD, "/proc/self/status", 16384, &a, &text, e) < 0)
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/status", 8192, tmp, &text, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		const char *at = strstr(text, lines[i].key);
@@ -44,14 +44,13 @@ static int probe_status(struct host *h, struct err *e)
 	return 0;
 }
 
-static int probe_cap_last(struct host *h, struct err *e)
+static int probe_cap_last(struct host *h, struct arena *tmp, struct err *e)
 {
 	static const char name[] = "/proc/sys/kernel/cap_last_cap";
-	auto_arena struct arena a = { 0 };
 	char *text;
 	uint32_t last;
 
-	if (file_read_pseudo(AT_FDCWD, name, 31, &a, &text, e) < 0)
+	if (file_read_pseudo(AT_FDCWD, name, 31, tmp, &text, e) < 0)
 		return -e->code;
 	text[strcspn(text, "\n")] = '\0';
 	if (parse_u32(text, &last, e) < 0)
@@ -68,8 +67,8 @@ static void probe_namespaces(struct host *h)
 	} kinds[] = {
 		{ "/proc/self/ns/mnt", SYS_CLONE_NEWNS },    { "/proc/self/ns/cgroup", SYS_CLONE_NEWCGROUP },
 		{ "/proc/self/ns/uts", SYS_CLONE_NEWUTS },   { "/proc/self/ns/ipc", SYS_CLONE_NEWIPC },
-		{ "/proc/self/ns/user", SYS_CLONE_NEWUSER }, { "/proc/self/ns/pid", SYS_CLONE_NEWPID },
-		{ "/proc/self/ns/net", SYS_CLONE_NEWNET },   { "/proc/self/ns/time", SYS_CLONE_NEWTIME },
+		{ "/proc/self/ns/pid", SYS_CLONE_NEWPID },   { "/proc/self/ns/net", SYS_CLONE_NEWNET },
+		{ "/proc/self/ns/time", SYS_CLONE_NEWTIME },
 	};
 	struct stat st;
 
@@ -77,16 +76,18 @@ static void probe_namespaces(struct host *h)
 		if (faccessat(AT_FDCWD, kinds[i].file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			h->ns_supported |= kinds[i].flag;
 	/* A kernel without user namespaces has only the first one. */
-	h->initial_userns = stat("/proc/self/ns/user", &st) < 0 || st.st_ino == INITIAL_USERNS;
+	bool userns = stat("/proc/self/ns/user", &st) == 0;
+
+	h->ns_supported |= userns ? SYS_CLONE_NEWUSER : 0;
+	h->initial_userns = !userns || st.st_ino == INITIAL_USERNS;
 }
 
-static void probe_lsm(struct host *h)
+static void probe_lsm(struct host *h, struct arena *tmp)
 {
-	auto_arena struct arena a = { 0 };
 	struct err ignored;
 	char *text;
 
-	h->apparmor = file_read_pseudo(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 31, &a, &text, &ignored) > 0 &&
+	h->apparmor = file_read_pseudo(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 31, tmp, &text, &ignored) > 0 &&
 		      text[0] == 'Y';
 	h->selinux = faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
 }
@@ -254,31 +255,30 @@ static void parse_own_v2(char *own, struct arena *a, struct host *h)
 	h->cgroup_mode = CGROUP_MODE_V2;
 }
 
-static int probe_hierarchies(struct arena *a, struct host *h, struct err *e)
+static int probe_hierarchies(struct arena *a, struct arena *tmp, struct host *h, struct err *e)
 {
-	auto_arena struct arena tmp = { 0 };
 	struct statfs fs;
 	char *own, *mounts;
 
-	if (file_read_pseudo(AT_FDCWD, "/proc/self/cgroup", 65536, &tmp, &own, e) < 0)
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/cgroup", 16384, tmp, &own, e) < 0)
 		return e->code == ENOENT ? 0 : -e->code; /* a kernel without cgroups */
 	if (statfs(CGROUP_ROOT, &fs) == 0 && (unsigned long)fs.f_type == SYS_CGROUP2_SUPER_MAGIC) {
 		parse_own_v2(own, a, h);
 		return 0;
 	}
-	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &tmp, &mounts, e) < 0)
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, tmp, &mounts, e) < 0)
 		return -e->code;
 	host_parse_cgroups(mounts, own, a, h);
 	return 0;
 }
 
-static int probe_cgroups(struct arena *a, struct host *h, struct err *e)
+static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, struct err *e)
 {
 	struct err ignored;
 	char *text;
 
 	h->v2_controllers = "";
-	if (probe_hierarchies(a, h, e) < 0)
+	if (probe_hierarchies(a, tmp, h, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < h->n_hier; i++) {
 		if (!h->hier[i].v2)
@@ -293,14 +293,63 @@ static int probe_cgroups(struct arena *a, struct host *h, struct err *e)
 	return 0;
 }
 
+const char *host_parse_resctrl(char *mountinfo, struct arena *a)
+{
+	const char *found = NULL;
+	char *save;
+
+	for (char *line = strtok_r(mountinfo, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *fields[5] = { 0 }, *rest = strstr(line, " - resctrl "), *field;
+
+		if (!rest)
+			continue;
+		*rest = '\0';
+		for (int i = 0; i < 5; i++)
+			fields[i] = strtok_r(i ? NULL : line, " ", &field);
+		if (!fields[4] || !str_eq(fields[3], "/"))
+			continue;
+		unescape(fields[4]);
+		found = arena_strdup(a, fields[4]);
+	}
+	return found;
+}
+
+static bool is_resctrl(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == SYS_RDTGROUP_SUPER_MAGIC;
+}
+
+/* A kernel that has resctrl for this processor has the directory for it; without that no table is read. */
+static int probe_resctrl(struct arena *a, struct arena *tmp, struct host *h, struct err *e)
+{
+	char *mounts;
+
+	if (faccessat(AT_FDCWD, RESCTRL_USUAL, F_OK, 0) < 0)
+		return 0;
+	if (is_resctrl(RESCTRL_USUAL)) {
+		h->resctrl = RESCTRL_USUAL;
+		return 0;
+	}
+	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, tmp, &mounts, e) < 0)
+		return -e->code;
+	const char *point = host_parse_resctrl(mounts, a);
+
+	h->resctrl = point && is_resctrl(point) ? point : NULL;
+	return 0;
+}
+
 int host_probe(struct arena *a, struct host *out, struct err *e)
 {
+	auto_arena struct arena tmp = { 0 }; /* the texts */
 	struct host h = { .euid = geteuid() };
 
-	if (probe_status(&h, e) < 0 || probe_cap_last(&h, e) < 0 || probe_cgroups(a, &h, e) < 0)
+	if (probe_status(&h, &tmp, e) < 0 || probe_cap_last(&h, &tmp, e) < 0 || probe_cgroups(a, &tmp, &h, e) < 0 ||
+	    probe_resctrl(a, &tmp, &h, e) < 0)
 		return err_in(e, "host");
 	probe_namespaces(&h);
-	probe_lsm(&h);
+	probe_lsm(&h, &tmp);
 	*out = h;
 	return 0;
 }

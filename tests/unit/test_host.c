@@ -104,6 +104,31 @@ static void malformed_lines_are_passed_over(void)
 	expect(h.n_hier == 0);
 }
 
+static const char *resctrl_of(const char *mounts, struct arena *a)
+{
+	char *text = strdup(mounts);
+	const char *found = host_parse_resctrl(text, a);
+
+	free(text);
+	return found ? found : "(none)";
+}
+
+static void resctrl_counts_where_all_of_it_is_mounted(void)
+{
+	auto_arena struct arena a = { 0 };
+
+	expect_str(resctrl_of("35 31 0:32 / /proc rw - proc proc rw\n", &a), "(none)");
+	expect_str(resctrl_of("", &a), "(none)");
+	expect_str(resctrl_of("35 31 0:32 / /mnt/a\\040b rw shared:3 - resctrl resctrl rw,cdp\n", &a), "/mnt/a b");
+	expect_str(resctrl_of("35 31 0:32 /gold /gold rw - resctrl none rw\n", &a), "(none)");
+	expect_str(resctrl_of("35 31 0:32 / /one rw - resctrl none rw\n36 31 0:32 / /two rw - resctrl none rw\n"
+			      "37 31 0:32 /web /web rw - resctrl none rw\n",
+			      &a),
+		   "/two");
+	expect_str(resctrl_of("35 31 0:32 - resctrl none rw\n35 - resctrl \n", &a), "(none)");
+	expect_str(resctrl_of("35 31 0:32 / /one rw - tmpfs resctrl rw\n", &a), "(none)");
+}
+
 static void the_running_system_is_probed(void)
 {
 	auto_arena struct arena a = { 0 };
@@ -113,7 +138,7 @@ static void the_running_system_is_probed(void)
 	expect(host_probe(&a, &h, &e) == 0);
 	expect(h.euid == geteuid());
 	expect(h.cap_last >= 37 && h.cap_last < 64);
-	expect((h.ns_supported & SYS_CLONE_NEWNS) && (h.ns_supported & SYS_CLONE_NEWPID));
+	expect((h.ns_supported & SYS_CLONE_NEWNS) && (h.ns_supported & SYS_CLONE_NEWPID) && (h.ns_supported & SYS_CLONE_NEWUSER));
 	expect(h.v2_controllers != NULL);
 	expect((h.cgroup_mode == CGROUP_MODE_NONE) == (h.n_hier == 0));
 	for (size_t i = 0; i < h.n_hier; i++)
@@ -138,5 +163,6 @@ static void fakes_have_what_the_header_promises(void)
 
 TAP_MAIN(CASE(hybrid_is_v1_and_cgroup2_together), CASE(v1_alone_and_v2_alone_and_none),
 	 CASE(a_name_that_contains_a_controller_is_not_it), CASE(a_mount_that_shows_a_part_is_seen_from_its_own_root),
-	 CASE(the_usual_place_wins_over_another_mount), CASE(malformed_lines_are_passed_over), CASE(the_running_system_is_probed),
+	 CASE(the_usual_place_wins_over_another_mount), CASE(malformed_lines_are_passed_over),
+	 CASE(resctrl_counts_where_all_of_it_is_mounted), CASE(the_running_system_is_probed),
 	 CASE(fakes_have_what_the_header_promises))
