@@ -107,8 +107,13 @@ static int run_helper(const char *name, char *const argv[], struct arena *a, str
 {
 	static char *const env[] = { (char *)"PATH=/usr/bin:/bin:/usr/sbin:/sbin", (char *)"LC_ALL=C", NULL };
 	char says[HELPER_SAYS_MAX];
-	int r = run_program(&(struct run){ .path = find_helper(name, a), .argv = argv, .envp = env,
-					   .timeout_ms = HELPER_DEADLINE_MS, .says = says, .says_room = sizeof(says) }, e);
+	int r = run_program(&(struct run){ .path = find_helper(name, a),
+					   .argv = argv,
+					   .envp = env,
+					   .timeout_ms = HELPER_DEADLINE_MS,
+					   .says = says,
+					   .says_room = sizeof(says) },
+			    e);
 
 	if (r == 0)
 		return 0;

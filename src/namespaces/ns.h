@@ -56,6 +56,14 @@ must_check int ns_write_maps(const struct ns_plan *p, pid_t pid, struct err *e);
 /* A user namespace with these maps, for id-mapped mounts; a descriptor of it. No process stays. */
 must_check int ns_make_userns(const struct oci_id_map_list *uid, const struct oci_id_map_list *gid, struct err *e);
 
+/* Between these two calls the runtime is in a copy of its mount namespace in which every flag is locked, as for a container with
+ * a user namespace: what is opened there keeps the locks. It shows the same mounts under the same names; the working directory is its
+ * root. Needs CAP_SYS_ADMIN, one thread. Leaving must not fail unnoticed: the process would stay there. */
+struct ns_view { int ns, root, cwd; };
+#define NS_VIEW_NONE ((struct ns_view){ -1, -1, -1 })
+must_check int ns_view_enter(struct ns_view *v, struct err *e);
+must_check int ns_view_leave(struct ns_view *v, struct err *e);
+
 /* Init side: hostname and domainname. */
 must_check int ns_set_names(const struct ns_plan *p, struct err *e);
 

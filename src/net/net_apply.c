@@ -54,8 +54,14 @@ static int run_helper(const struct net_plan *p, pid_t pid, struct err *e)
 	static char *const argv[] = { (char *)"drupe-net", NULL }, *const env[] = { (char *)"LC_ALL=C", NULL };
 	auto_arena struct arena a = { 0 };
 	char says[HELPER_SAYS_MAX];
-	int r = run_program(&(struct run){ .path = p->helper, .argv = argv, .envp = env, .input = job_text(p, pid, &a),
-					   .timeout_ms = HELPER_DEADLINE_MS, .says = says, .says_room = sizeof(says) }, e);
+	int r = run_program(&(struct run){ .path = p->helper,
+					   .argv = argv,
+					   .envp = env,
+					   .input = job_text(p, pid, &a),
+					   .timeout_ms = HELPER_DEADLINE_MS,
+					   .says = says,
+					   .says_room = sizeof(says) },
+			    e);
 
 	if (r > 0)
 		return run_failed(r, says, argv[0], EIO, e);
