@@ -2,8 +2,9 @@
  *
  * v1 and hybrid: a tmpfs with a bind of the container's own directory per hierarchy, and links for the merged names. A real cgroup1
  * mount would show the same (its root is the cgroup namespace's) but makes the kernel walk every cgroup of the host.
- * v2: a cgroup2 mount, or the container's own directory where that is refused. There is one cgroup2 superblock on a host: without a
- * cgroup namespace its options would be changed for everybody, so none are passed then.
+ * v2: a cgroup2 mount, or the container's own directory where that is refused. There is one cgroup2 superblock on a host, and
+ * mounting it from the first cgroup namespace sets its options for everybody: those that are given, and those that are not are
+ * taken away (nsdelegate, memory_recursiveprot). Without a cgroup namespace what the host has mounted already is bound instead.
  */
 #include "base/cleanup.h"
 #include "base/str.h"
@@ -23,12 +24,8 @@ static const char *own_v2_dir(const struct cgroup_view *view)
 }
 
 /* The old root is still where absolute names lead: rootfs_enter() comes later. */
-static int bind_own_dir(const struct rootfs_plan *p, const struct mount_op *op, struct err *e)
+static int bind_dir(const char *path, const struct mount_op *op, struct err *e)
 {
-	const char *path = own_v2_dir(&p->cgroup);
-
-	if (!path)
-		return -e->code; /* *e says why cgroup2 was refused */
 	auto_fd int fd = sys_open_tree(AT_FDCWD, path, SYS_OPEN_TREE_CLONE | O_CLOEXEC);
 
 	if (fd < 0)
@@ -38,18 +35,26 @@ static int bind_own_dir(const struct rootfs_plan *p, const struct mount_op *op, 
 	return take_fd(&fd);
 }
 
+static int mount_cgroup2(const struct rootfs_plan *p, const struct mount_op *op, struct err *e)
+{
+	const char *own = own_v2_dir(&p->cgroup);
+
+	if (p->cgroup2_mount)
+		return bind_dir(p->user_ns && own ? own : p->cgroup2_mount, op, e);
+	int fd = tree_new("cgroup2", "cgroup", op->params, p->cgroup_ns ? op->n_params : 0, op_new_attrs(op), e);
+
+	/* Without a directory of its own, *e says why cgroup2 was refused. */
+	return own && (fd == -EPERM || fd == -EBUSY) ? bind_dir(own, op, e) : fd;
+}
+
 int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct err *e)
 {
-	unsigned attrs = (unsigned)(op->attr_set | op->rec_attr_set);
-
 	if (op->kind == MOUNT_CGROUP_V1) {
 		static const struct fs_param mode = { "mode", "755" };
 
-		return tree_new("tmpfs", "cgroup", &mode, 1, attrs & ~SYS_MOUNT_ATTR_RDONLY, e);
+		return tree_new("tmpfs", "cgroup", &mode, 1, op_new_attrs(op) & ~(unsigned)SYS_MOUNT_ATTR_RDONLY, e);
 	}
-	int fd = tree_new("cgroup2", "cgroup", op->params, p->cgroup_ns ? op->n_params : 0, attrs, e);
-
-	return fd == -EPERM || fd == -EBUSY ? bind_own_dir(p, op, e) : fd;
+	return mount_cgroup2(p, op, e);
 }
 
 static int add_hierarchy(const struct mount_op *op, int tmpfs, const char *name, int *clone, struct err *e)
@@ -79,5 +84,5 @@ int cgroup_mount_fill(const struct rootfs_plan *p, struct rootfs_sources *s, con
 	for (size_t i = 0; i < view->n_links; i++)
 		if (symlinkat(view->links[i].target, tmpfs_fd, view->links[i].name) < 0 && errno != EEXIST)
 			return err_errno(e, "%s", view->links[i].name);
-	return tree_set_attr(tmpfs_fd, (op->attr_set | op->rec_attr_set) & SYS_MOUNT_ATTR_RDONLY, 0, false, e);
+	return tree_set_attr(tmpfs_fd, op_new_attrs(op) & SYS_MOUNT_ATTR_RDONLY, 0, false, e);
 }

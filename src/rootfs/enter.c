@@ -1,10 +1,10 @@
 /* enter.c - the root becomes "/", and is sealed
  *
- * The root is a mount somewhere below the namespace's "/", or on it (mount.c). pivot_root(".", ".") swaps the two and stacks the old
- * root on top, where it is detached. Without pivot_root (the host's root is an initramfs) it is moved onto "/" and entered by chroot,
- * after the host's procfs and sysfs were taken away: a full procfs that is still mounted somewhere lets a nested user namespace mount
- * another one without the masks. Then everything that had to wait for the last mount: read-only tmpfs, read-only paths, masks,
- * read-only root, propagation.
+ * The root is a mount somewhere below the namespace's "/", or on it (mount.c). pivot_root(".", ".") swaps the two and stacks the
+ * old root on top, where it is detached. Without pivot_root (the host's root is an initramfs) it is moved onto "/" and entered by
+ * chroot, after the host's procfs and sysfs were taken away: a full procfs that is still mounted somewhere lets a nested user
+ * namespace mount another one without the masks. Then everything that had to wait for the last mount: read-only tmpfs, read-only
+ * paths, masks, read-only root, propagation.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -139,6 +139,7 @@ static int enter_by_chroot(int root, bool is_mount, struct err *e)
 struct mount_line {
 	unsigned id, parent;
 	char *point, *type;
+	bool covered; /* by us: what is stacked below it is hidden too */
 };
 
 static bool parse_line(char *line, struct mount_line *m)
@@ -205,19 +206,27 @@ static bool is_inside(const struct mount_line *v, size_t n, size_t i, unsigned r
 }
 
 /* A mount that came from outside a user namespace cannot be unmounted in it, only covered. */
-static int take_away(const char *point, struct err *e)
+static int take_away(struct mount_line *m, struct err *e)
 {
-	if (umount2(point, MNT_DETACH) == 0 || errno == ENOENT)
+	if (umount2(m->point, MNT_DETACH) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EINVAL && errno != EPERM)
-		return err_errno(e, "%s", point);
+		return err_errno(e, "%s", m->point);
 	auto_fd int cover = empty_dir(e);
 
 	if (cover < 0)
 		return cover;
-	if (sys_move_mount(cover, "", AT_FDCWD, point, SYS_MOVE_MOUNT_F_EMPTY) < 0 && errno != ENOTDIR)
-		return tree_errno(e, "%s", point);
-	return 0;
+	m->covered = sys_move_mount(cover, "", AT_FDCWD, m->point, SYS_MOVE_MOUNT_F_EMPTY) == 0;
+	return m->covered || errno == ENOTDIR ? 0 : tree_errno(e, "%s", m->point);
+}
+
+/* Of mounts stacked on one point the last is taken away first; once that one is covered, to unmount would be to uncover it. */
+static bool hidden_already(const struct mount_line *v, size_t n, size_t i)
+{
+	for (size_t k = i + 1; k < n; k++)
+		if (v[k].covered && str_eq(v[k].point, v[i].point))
+			return true;
+	return false;
 }
 
 /* Absolute names still mean the host's tree here. Later mounts hide earlier ones and go first. */
@@ -242,7 +251,7 @@ static int drop_host_proc(int root, struct err *e)
 		if ((!str_eq(v[i].type, "proc") && !str_eq(v[i].type, "sysfs")) || is_inside(v, n, i, root_id))
 			continue;
 		unescape(v[i].point);
-		if (take_away(v[i].point, e) < 0)
+		if (!hidden_already(v, n, i) && take_away(&v[i], e) < 0)
 			return -e->code;
 	}
 	return 0;

@@ -16,6 +16,12 @@ must_check int options_parse(const struct strs *words, const struct rootfs_plan 
 void option_add_param(struct mount_op *op, struct arena *a, const char *key, const char *value);
 const struct fs_param *option_find_param(const struct mount_op *op, const char *key);
 
+/* The attributes of a new file system: there is nothing below it, so that recursive words are ordinary ones that come later. */
+static inline unsigned op_new_attrs(const struct mount_op *op)
+{
+	return (unsigned)((op->attr_set & ~op->rec_attr_clr) | op->rec_attr_set);
+}
+
 /* ---- tree.c: thin layers over the mount system calls ---- */
 
 /* err_errno() that knows ENOSYS: the mount API of Linux 5.14 is missing. */

@@ -1,7 +1,7 @@
 /* mount.c - init's side: attaching the root and everything below it
  *
- * The clone of the rootfs is mounted where the rootfs is, since hooks look for the container's mounts there and add to them. Where a
- * user namespace is refused the way there, it is stacked on "/" of the new mount namespace, which takes no path. Until
+ * The clone of the rootfs is mounted where the rootfs is, since hooks look for the container's mounts there and add to them. Where
+ * a user namespace is refused the way there, it is stacked on "/" of the new mount namespace, which takes no path. Until
  * rootfs_enter(), absolute names still lead into the host's tree; we enter the container by names resolved from the root
  * descriptor only. Targets are resolved from that descriptor once, checked, and used.
  */
@@ -133,7 +133,7 @@ static int make_with_params(const struct rootfs_plan *p, const struct mount_op *
 		v[n++] = (struct fs_param){ "mode", mode };
 	if (op->sb_readonly)
 		v[n++] = (struct fs_param){ "ro", NULL };
-	return tree_new(op->fstype, op->source, v, n, (unsigned)(op->attr_set | op->rec_attr_set), e);
+	return tree_new(op->fstype, op->source, v, n, op_new_attrs(op), e);
 }
 
 /* A file system that the kernel refuses in a user namespace may have a substitute, or at least an explanation. */
@@ -190,7 +190,12 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 	auto_fd int userns = take_fd(&s->userns[i]);
 	auto_fd int fd = op->kind == MOUNT_FS ? make_fs(p, s, op, &t, e) : cgroup_mount_new(p, op, e);
 
-	if (fd < 0 || prepare_fs(op, userns, &t, fd, e) < 0 || attach(root, fd, target, e) < 0)
+	if (fd < 0)
+		return fd;
+	/* Before anything is copied from there: a link in the image may lead into a procfs. */
+	if (op->copy_up && proc_check_target(*root, target, fd, e) < 0)
+		return -e->code;
+	if (prepare_fs(op, userns, &t, fd, e) < 0 || attach(root, fd, target, e) < 0)
 		return -e->code;
 	if (op->kind == MOUNT_CGROUP_V1 && cgroup_mount_fill(p, s, op, fd, e) < 0)
 		return -e->code;
@@ -263,8 +268,14 @@ static int attach_root(const struct rootfs_plan *p, struct rootfs_sources *s, st
 {
 	auto_fd int root = take_fd(&s->root);
 
-	if (!p->new_mount_ns)
-		return take_fd(&root);
+	if (!p->new_mount_ns) {
+		/* Joined by path, it may have other mounts there than the runtime's has. */
+		auto_fd int here = open(p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (here < 0 && errno != EACCES)
+			return err_errno(e, "%s", p->root);
+		return here < 0 ? take_fd(&root) : take_fd(&here);
+	}
 	/* mount_setattr(2) would do, but has to be told a mount; this is the namespace's root whatever it is. */
 	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return err_errno(e, "cannot make the mount namespace private");

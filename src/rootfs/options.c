@@ -151,14 +151,19 @@ bool options_is_bind(const struct strs *list)
 	return false;
 }
 
+/* There is room for the power of two that is not below their number. */
 void option_add_param(struct mount_op *op, struct arena *a, const char *key, const char *value)
 {
-	struct fs_param *v = arena_alloc(a, (op->n_params + 1) * sizeof(*v));
+	size_t n = op->n_params;
 
-	if (op->n_params)
-		memcpy(v, op->params, op->n_params * sizeof(*v));
-	v[op->n_params++] = (struct fs_param){ key, value };
-	op->params = v;
+	if ((n & (n - 1)) == 0) {
+		struct fs_param *v = arena_alloc(a, (n ? 2 * n : 1) * sizeof(*v));
+
+		if (n)
+			memcpy(v, op->params, n * sizeof(*v));
+		op->params = v;
+	}
+	op->params[op->n_params++] = (struct fs_param){ key, value };
 }
 
 const struct fs_param *option_find_param(const struct mount_op *op, const char *key)

@@ -81,7 +81,7 @@ struct rootfs_plan {
 	size_t n_mounts;
 	struct device_op *devices; /* defaults first, then linux.devices          */
 	size_t n_devices;
-	bool setup_dev;        /* default devices and links are ours to make: /dev is not a bind from the host */
+	bool setup_dev;        /* default devices and links are ours to make: /dev is not the host's */
 	const char **masked, **readonly_paths;
 	size_t n_masked, n_readonly;
 	bool terminal;
@@ -89,6 +89,7 @@ struct rootfs_plan {
 	const char *label_context; /* the word: "context", "fscontext", "defcontext", "rootcontext" */
 	struct oci_id_map_list uid_map, gid_map; /* of the container's user namespace */
 	struct cgroup_view cgroup;
+	const char *cgroup2_mount; /* the host's, to be bound where there is no cgroup namespace; else NULL */
 };
 
 /* What rootfs_open_sources() opened. Inherited by init across fork. rootfs_mount() consumes everything but what rootfs_enter() needs;
@@ -126,7 +127,7 @@ const char *const *rootfs_option_words(void);
 must_check int rootfs_open_sources(const struct rootfs_plan *p, const struct rootfs_userns *u, struct arena *a,
 				   struct rootfs_sources *out, struct err *e);
 
-/* Closes what is still open; more than once does no harm. */
+/* Closes what is still open; more than once, or before anything was opened (all zero), does no harm. */
 void rootfs_close_sources(const struct rootfs_plan *p, struct rootfs_sources *s);
 
 /* Init side, in the new namespaces (the cgroup namespace too). Attaches the root and carries out all mounts, devices and links.

@@ -119,11 +119,25 @@ static void decide_label(const struct rootfs_plan *p, struct arena *a, struct mo
 		option_add_param(op, a, p->label_context, p->mount_label);
 }
 
+/* File systems of which the kernel has one instance only: a mount with "ro" would make it read-only for the host, too. */
+static bool is_the_hosts(const char *fstype)
+{
+	static const char *const names[] = {
+		"binfmt_misc", "configfs", "debugfs",    "devtmpfs",  "efivarfs", "fusectl",
+		"pstore",      "resctrl",  "securityfs", "selinuxfs", "smackfs",  "tracefs",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_eq(fstype, names[i]))
+			return true;
+	return false;
+}
+
 /* What only some file systems know. */
 static int decide_fs(const struct rootfs_plan *p, struct arena *a, struct mount_op *op, struct err *e)
 {
 	bool tmpfs = op->kind == MOUNT_FS && str_eq(op->fstype, "tmpfs");
-	bool ro = op->attr_set & SYS_MOUNT_ATTR_RDONLY;
+	bool ro = op->kind == MOUNT_FS && !op->remount && (op_new_attrs(op) & SYS_MOUNT_ATTR_RDONLY);
 
 	if (op->copy_up && !tmpfs)
 		return err_set(e, EINVAL, "tmpcopyup is for tmpfs only");
@@ -134,11 +148,12 @@ static int decide_fs(const struct rootfs_plan *p, struct arena *a, struct mount_
 	if (op->remount && op->n_params)
 		return err_set(e, EINVAL, "a remount cannot change the option \"%s\" of the file system", op->params[0].key);
 	op->mode_from_target = tmpfs && !op->remount && !option_find_param(op, "mode");
-	op->late_readonly = op->kind == MOUNT_FS && !op->remount && ro && (tmpfs || str_eq(op->dest, "/dev"));
+	op->late_readonly = ro && (tmpfs || str_eq(op->dest, "/dev"));
 	if (op->late_readonly) {
 		op->attr_set &= ~(uint64_t)SYS_MOUNT_ATTR_RDONLY;
-		op->sb_readonly = false;
+		op->rec_attr_set &= ~(uint64_t)SYS_MOUNT_ATTR_RDONLY;
 	}
+	op->sb_readonly &= ro && !op->late_readonly && !is_the_hosts(op->fstype);
 	drop_unmapped_gid(p, op);
 	decide_label(p, a, op);
 	return 0;
@@ -170,7 +185,7 @@ static int plan_mounts(const struct oci_spec *spec, const char *bundle, const st
 			log_warn("%s: the destination is not absolute, %s is meant", op->where, op->dest);
 		if (plan_mount(spec, m, bundle, h, a, p, op, e) < 0)
 			return err_in(e, "%s", op->where);
-		if (str_eq(op->dest, "/dev") && op->kind == MOUNT_BIND && !op->remount)
+		if (str_eq(op->dest, "/dev") && !op->remount && (op->kind == MOUNT_BIND || str_eq(op->fstype, "devtmpfs")))
 			p->setup_dev = false;
 	}
 	p->n_mounts = spec->mounts.n;
@@ -259,22 +274,38 @@ static int plan_devices(const struct oci_spec *spec, struct arena *a, struct roo
 
 /* ---- paths, propagation, label ---- */
 
+/* Finds path, or the free slot for it, in an open-addressed table with at least one free slot. */
+static const char **path_slot(const char **table, size_t size, const char *path)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (const char *p = path; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	for (size_t at = hash & (size - 1);; at = (at + 1) & (size - 1))
+		if (!table[at] || str_eq(table[at], path))
+			return &table[at];
+}
+
 static int plan_paths(const struct strs *list, const char *name, const struct rootfs_plan *p, struct arena *a, const char ***out,
 		      size_t *n, struct err *e)
 {
+	size_t size = 16;
+
 	if (list->n && !p->new_mount_ns)
 		return err_set(e, EINVAL, "%s: the container has no mount namespace of its own", name);
+	while (size < 2 * list->n)
+		size *= 2;
+	const char **known = arena_alloc(a, size * sizeof(*known));
+
 	*out = arena_alloc(a, (list->n + 1) * sizeof(**out));
 	for (size_t i = 0; i < list->n; i++) {
-		const char *path = path_clean(a, list->v[i]);
-		bool known = false;
+		const char *path = path_clean(a, list->v[i]), **slot;
 
 		if (list->v[i][0] != '/' || str_eq(path, "/"))
 			return err_set(e, EINVAL, "%s[%zu]: \"%s\" is not an absolute path below /", name, i, list->v[i]);
-		for (size_t j = 0; j < *n; j++)
-			known |= str_eq((*out)[j], path);
-		if (!known)
-			(*out)[(*n)++] = path;
+		slot = path_slot(known, size, path);
+		if (!*slot)
+			(*out)[(*n)++] = *slot = path;
 	}
 	return 0;
 }
@@ -351,6 +382,9 @@ int rootfs_plan_build(const struct oci_spec *spec, const char *bundle, const str
 		.gid_map = l->gid_mappings,
 	};
 
+	for (size_t i = 0; i < h->n_hier; i++)
+		if (h->hier[i].v2 && !find_ns(spec, OCI_NS_CGROUP))
+			p.cgroup2_mount = h->hier[i].mount;
 	if (plan_root(spec, bundle, a, &p, e) < 0 || plan_propagation(l->rootfs_propagation, &p, e) < 0)
 		return -e->code;
 	if (plan_label(spec, h, &p, e) < 0 || plan_mounts(spec, bundle, h, a, &p, e) < 0 || plan_devices(spec, a, &p, e) < 0)

@@ -268,6 +268,8 @@ int rootfs_open_sources(const struct rootfs_plan *p, const struct rootfs_userns 
 
 void rootfs_close_sources(const struct rootfs_plan *p, struct rootfs_sources *s)
 {
+	if (!s->mounts)
+		return;
 	close_fd(&s->root);
 	close_fd(&s->sysfs);
 	close_fd(&s->null);

@@ -180,6 +180,38 @@ static void cgroup_kind_follows_the_host(void)
 	expect_str(mount_text("'destination':'/c','type':'cgroup'"), "mounts[0] (/c): the host has no cgroup file system");
 }
 
+static void the_hosts_cgroup2_is_bound_where_there_is_no_cgroup_namespace(void)
+{
+	static const struct host_hierarchy v2 = { .mount = "/sys/fs/cgroup", .controllers = "", .own = "/", .v2 = true };
+
+	reset();
+	host.hier = &v2;
+	host.n_hier = 1;
+	expect(build(NS) == 0);
+	expect(plan.cgroup2_mount);
+	expect_str(plan.cgroup2_mount ? plan.cgroup2_mount : "none", "/sys/fs/cgroup");
+	expect(build("'linux':{'namespaces':[{'type':'mount'},{'type':'cgroup'}]}") == 0);
+	expect(!plan.cgroup2_mount);
+}
+
+static void read_only_concerns_no_superblock_that_is_the_hosts(void)
+{
+	reset();
+	expect_str(mount_text("'destination':'/a','type':'overlay','options':['ro']"), "fs /a type=overlay ro sb-ro");
+	expect_str(mount_text("'destination':'/a','type':'devtmpfs','options':['ro']"), "fs /a type=devtmpfs ro");
+	expect_str(mount_text("'destination':'/a','type':'debugfs','options':['ro']"), "fs /a type=debugfs ro");
+	expect_str(mount_text("'destination':'/a','type':'overlay','options':['ro','rrw']"), "fs /a type=overlay ro rrw");
+}
+
+static void recursive_read_only_tmpfs_waits_too(void)
+{
+	reset();
+	expect(build_mount("'destination':'/a','type':'tmpfs','options':['rro']") == 0);
+	expect(plan.mounts[0].late_readonly && !plan.mounts[0].rec_attr_set);
+	expect(build_mount("'destination':'/a','type':'tmpfs','options':['ro','rrw']") == 0);
+	expect(!plan.mounts[0].late_readonly);
+}
+
 #define DEVPTS_WITH_IDS(n)                                                                                                         \
 	"'linux':{'namespaces':[{'type':'mount'},{'type':'user'}],'uidMappings':[{'containerID':0,'hostID':1000,'size':" n         \
 	"}],'gidMappings':[{'containerID':0,'hostID':1000,'size':" n "}]},'mounts':[{'destination':'/dev/pts',"                    \
@@ -341,6 +373,8 @@ TAP_MAIN(CASE(option_words_are_sorted_and_complete), CASE(only_the_option_makes_
 	 CASE(data_on_a_bind_is_refused), CASE(later_words_win), CASE(access_time_is_one_field), CASE(recursive_words_stay_apart),
 	 CASE(five_propagation_words_are_too_many), CASE(data_words_become_parameters),
 	 CASE(tmpfs_takes_the_mode_and_waits_with_ro), CASE(only_procfs_goes_on_proc), CASE(cgroup_kind_follows_the_host),
+	 CASE(the_hosts_cgroup2_is_bound_where_there_is_no_cgroup_namespace),
+	 CASE(read_only_concerns_no_superblock_that_is_the_hosts), CASE(recursive_read_only_tmpfs_waits_too),
 	 CASE(gid_that_is_not_mapped_is_dropped_from_devpts), CASE(idmap_needs_somebodys_maps),
 	 CASE(relative_idmap_goes_through_the_containers_map), CASE(without_mount_namespace_nothing_is_mounted),
 	 CASE(private_root_needs_pivot), CASE(label_needs_selinux), CASE(listed_device_replaces_the_default),
