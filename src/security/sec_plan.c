@@ -3,6 +3,7 @@
  * Theory of operation: everything the spec says about a process becomes numbers, masks and finished programs here, checked, so that
  * the steps in sec_apply.c hold no policy. Nothing is done but for asking the kernel which seccomp flags it has.
  */
+#include "base/log.h"
 #include "base/str.h"
 #include "security/internal.h"
 
@@ -75,6 +76,8 @@ static void personality_plan(const struct oci_linux *l, struct sec_plan *s)
 
 	s->personality_set = l->personality != NULL;
 	s->personality = l->personality && l->personality->domain ? PERSONALITY_LINUX32 : PERSONALITY_LINUX;
+	if (l->personality && l->personality->flags.n) /* the specification names none */
+		log_warn("linux.personality.flags: \"%.40s\" ignored", l->personality->flags.v[0]);
 }
 
 static int linux_plan(const struct oci_linux *l, struct arena *a, struct sec_plan *s, struct err *e)

@@ -24,6 +24,8 @@
 #define ERRNO_MAX  4095u /* above, the kernel returns this one */
 #define ARCHES_MAX 24
 #define ARGS_MAX   6
+#define RULES_MAX  (2 * INSNS_MAX)
+#define CALLS_MAX  1024 /* numbers of system calls, in the tables here */
 
 /* linux/seccomp.h, whose version may be older than the kernel */
 enum { FLAG_TSYNC = 1 << 0, FLAG_LOG = 1 << 1, FLAG_SPEC_ALLOW = 1 << 2, FLAG_WAIT_KILLABLE_RECV = 1 << 5 };
@@ -42,6 +44,11 @@ struct build {
 	uint32_t default_action;
 	uint32_t arch[ARCHES_MAX]; /* SCMP_ARCH_* in the filter */
 	size_t n_arch;
+	size_t n_rules, n_conditional; /* given to libseccomp */
+	struct {
+		bool set;
+		uint32_t action;
+	} always[CALLS_MAX]; /* the last rule without conditions, by number */
 	bool notify;
 };
 
@@ -249,6 +256,28 @@ static int arg_value(const struct oci_syscall_arg *a, struct scmp_arg_cmp *out, 
 	return 0;
 }
 
+/* libseccomp compares each rule with all before it, so what adds nothing is left out, and what no filter has room for is refused:
+ * a condition takes an instruction at least, on each architecture. */
+static bool is_repeated(struct build *b, int number, uint32_t action)
+{
+	if (number < 0 || number >= CALLS_MAX)
+		return false;
+	bool repeated = b->always[number].set && b->always[number].action == action;
+
+	b->always[number].set = true;
+	b->always[number].action = action;
+	return repeated;
+}
+
+static int count_rule(struct build *b, bool conditional, struct err *e)
+{
+	if (++b->n_rules > RULES_MAX)
+		return err_set(e, E2BIG, "more than %u rules", RULES_MAX);
+	if (conditional && ++b->n_conditional * b->n_arch > INSNS_MAX)
+		return err_set(e, E2BIG, "more conditions than a filter has instructions, %u", INSNS_MAX);
+	return 0;
+}
+
 /* One system call with one set of conditions, all of which must hold. */
 static int add_rule(struct build *b, uint32_t action, const char *name, const struct scmp_arg_cmp *args, unsigned n, struct err *e)
 {
@@ -258,6 +287,10 @@ static int add_rule(struct build *b, uint32_t action, const char *name, const st
 		log_debug("linux.seccomp: system call %s is not known here, skipped", name);
 		return 0;
 	}
+	if (!n && is_repeated(b, number, action))
+		return 0;
+	if (count_rule(b, n > 0, e) < 0)
+		return -e->code;
 	int r = seccomp_rule_add_array(b->ctx, action, number, n, args);
 
 	/* The first unconditional rule for a call wins over later ones; EEXIST is for two with the same conditions but another

@@ -570,6 +570,34 @@ static void an_x32_call_kills_for_real(void)
 	expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
+/* libseccomp alone takes minutes for either: every rule is compared with all before it. */
+static void repetitions_cost_nothing_and_what_cannot_fit_is_refused_early(void)
+{
+	static const char *names[50001];
+	static struct oci_syscall_arg arg[4097];
+	static struct oci_syscall many[N(arg)];
+	struct oci_seccomp s = { .default_action = OCI_ACT_ERRNO };
+	const struct strs once = STRS("read"),
+			  thrice = STRS("read", "read", "read"); /* literals of a loop's body would end with it */
+	const struct sec_filter *f;
+
+	for (size_t i = 0; i < N(names) - 1; i++)
+		names[i] = i % 2 ? "read" : "getpid";
+	many[0] = (struct oci_syscall){ .names = { names, N(names) - 1 }, .action = OCI_ACT_ALLOW };
+	s.syscalls = (struct oci_syscall_list){ many, 1 };
+	expect(call(compile(&s), NR_GETPID) == SECCOMP_RET_ALLOW);
+	for (size_t i = 0; i < N(arg); i++) {
+		arg[i] = (struct oci_syscall_arg){ 0, i, 0, OCI_CMP_EQ };
+		many[i] = (struct oci_syscall){ .names = once, .action = OCI_ACT_ALLOW, .args = { &arg[i], 1 } };
+	}
+	s.syscalls = (struct oci_syscall_list){ many, N(many) };
+	expect(seccomp_compile(&s, &arena, &f, &err) == -E2BIG);
+	expect_str(err.text, "linux.seccomp.syscalls[4096]: more conditions than a filter has instructions, 4096");
+	for (size_t i = 0; i < N(many); i++)
+		many[i] = (struct oci_syscall){ .names = thrice, .action = i % 2 ? OCI_ACT_ALLOW : OCI_ACT_LOG };
+	expect(seccomp_compile(&s, &arena, &f, &err) == 0);
+}
+
 static void the_program_fits_and_ends(void)
 {
 	struct oci_seccomp s = { .default_action = OCI_ACT_ERRNO, .syscalls = RULES(ALLOW("read")) };
@@ -601,4 +629,4 @@ TAP_MAIN(CASE(a_disabled_profile_is_no_filter), CASE(what_is_not_listed_gets_the
 	 CASE(the_stub_is_exact_for_every_mixture), CASE(absent_flags_are_not_an_empty_list),
 	 CASE(notify_needs_a_listener_and_never_stops_write), CASE(what_cannot_be_honoured_is_refused),
 	 CASE(a_loaded_filter_answers_as_asked), CASE(a_killed_process_ends_by_sigsys), CASE(an_x32_call_kills_for_real),
-	 CASE(the_program_fits_and_ends))
+	 CASE(repetitions_cost_nothing_and_what_cannot_fit_is_refused_early), CASE(the_program_fits_and_ends))
