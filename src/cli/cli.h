@@ -49,7 +49,7 @@ static inline int cli_done(int r)
 #define OPERANDS_ANY ((size_t)-1)
 
 extern const struct command cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_list, cmd_ps, cmd_pause,
-	cmd_resume, cmd_spec, cmd_features, cmd_version, cmd_check, cmd_plan, cmd_help;
+	cmd_resume, cmd_update, cmd_events, cmd_spec, cmd_features, cmd_version, cmd_check, cmd_plan, cmd_help;
 
 /* Every command, in the order of the help text, NULL-terminated. */
 extern const struct command *const cli_commands[];
@@ -84,6 +84,12 @@ must_check int cli_plan(struct cli *c, const struct oci_spec *spec, const struct
 
 /* cmd_ps.c, apart for tests: keeps the header and the lines of ps(1) whose PID is one of pids. EINVAL: no column PID. */
 must_check int ps_filter(const char *text, const pid_t *pids, size_t n, struct strbuf *out, struct err *e);
+
+/* cmd_update.c, apart for tests: "512m", "1g", "1GiB", "-1" to bytes. EINVAL: not a size; ERANGE: more than the number holds. */
+must_check int size_parse(const char *s, int64_t *out, struct err *e);
+
+/* cmd_events.c, apart for tests: the line of an event. */
+void event_json(const struct container_event *event, struct strbuf *out);
 
 /* cmd_spec.c, apart for tests: the template. */
 void spec_template(bool rootless, bool cgroup_ns, struct strbuf *out);

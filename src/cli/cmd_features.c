@@ -6,7 +6,7 @@
 #include "security/security.h"
 
 /* Annotations that change what a container may do; a trailing dot means all that begin so. */
-static const char *const unsafe_annotations[] = { "run.oci.", NULL };
+static const char *const unsafe_annotations[] = { "org.systemd.property.", "run.oci.", NULL };
 
 static const char *const *capabilities(struct arena *a)
 {
@@ -32,12 +32,16 @@ static int run_features(struct cli *c, void *opts, const struct opt_rest *rest, 
 		.unsafe_annotations = unsafe_annotations,
 		.cgroup_v1 = true,
 		.cgroup_v2 = true,
+		.cgroup_systemd = true,
+		.cgroup_systemd_user = true,
 		.cgroup_rdma = true,
 		.seccomp = true,
 		.apparmor = true,
 		.selinux = true,
+		.intel_rdt = true,
 		.memory_policy = true,
 		.idmap = true,
+		.net_devices = true,
 	};
 
 	(void)opts;

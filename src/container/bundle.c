@@ -1,9 +1,9 @@
 /* Reading a bundle: the directory, its config.json, and the words for what is wrong with them. */
-#include "container/container.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "container/container.h"
 
 #include <errno.h>
 #include <fcntl.h>

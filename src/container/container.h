@@ -1,13 +1,14 @@
 /* container.h - the life of a container: what the commands of cli/ call
  *
- * A container is a directory ROOT/ID (0700) with state.json (versioned, replaced atomically), config.json (what it was created from)
- * and, until it is started, start.sock. Identity of its init is pid + start time. flock on the directory serialises what
+ * A container is a directory ROOT/ID (0700) with state.json (versioned, replaced atomically), config.json (what it was created from),
+ * resources.json (the limits in force since an update) and, until it is started, start.sock. Identity of its init is pid + start time. flock on the directory serialises what
  * changes it; state and list never wait.
  */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
 #include "cgroups/cgroup.h"
+#include "cgroups/cgroup_stats.h"
 #include "oci/spec.h"
 #include "oci/state.h"
 
@@ -77,6 +78,37 @@ must_check int container_info(const struct runtime *rt, const char *id, struct a
 must_check int container_list(const struct runtime *rt, struct arena *a, struct container_info **out, size_t *n, struct err *e);
 /* Host pids of the container's processes. */
 must_check int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e);
+
+/* Changes the limits that `update` names, also of a created or a paused container, which stays that. ESRCH: it is stopped. The limits
+ * in force are stored, so that the next update starts from them; on failure the old ones stay (see cgroup_update()). */
+must_check int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, struct err *e);
+
+/* Interfaces of a network namespace of its own, but the loopback. */
+struct net_interface {
+	const char *name;
+	uint64_t rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors, tx_dropped;
+};
+struct container_stats {
+	struct cgroup_stats cgroup;
+	struct net_interface *net;
+	size_t n_net;
+};
+/* What it has used so far. ESRCH: it is stopped; ENOTSUP: it has no cgroup. Strings live in *a. */
+must_check int container_stats(const struct runtime *rt, const char *id, struct arena *a, struct container_stats *out, struct err *e);
+
+enum container_event_kind { CONTAINER_EVENT_STATS, CONTAINER_EVENT_OOM };
+struct container_event {
+	enum container_event_kind kind;
+	const char *id;
+	const struct container_stats *stats; /* of CONTAINER_EVENT_STATS */
+};
+struct event_listener {
+	int (*on_event)(void *ctx, const struct container_event *event, struct err *e); /* negative: ends the stream */
+	void *ctx;
+};
+/* Calls the listener every interval_ms for each container, and when one runs out of memory. Returns when all have ended. */
+must_check int container_events(const struct runtime *rt, const char *const *ids, size_t n, int64_t interval_ms,
+				const struct event_listener *l, struct err *e);
 
 /* Reads and checks BUNDLE/config.json (or `config`) as create does. text (may be NULL) receives the text. */
 must_check int bundle_load(const char *bundle, const char *config, struct arena *a, const struct oci_spec **spec, const char **text,

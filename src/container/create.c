@@ -2,13 +2,13 @@
  *
  * The intent (cgroup path, bundle) is stored before anything exists, so that `delete --force` finds its way after a crash at any
  * step; init dies with us until the state says "created". On failure everything is undone here. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/self.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "container/internal.h"
 #include "init/init.h"
 
 #include <errno.h>
@@ -45,8 +45,13 @@ static int make_plan(const struct runtime *rt, const char *id, const struct crea
 		     const char *bundle, struct arena *a, const struct plan **out, struct err *e)
 {
 	struct plan_options po = {
-		.id = id, .bundle = bundle, .no_pivot = o->no_pivot, .no_new_keyring = o->no_new_keyring, .cgroup = rt->cgroup,
-		.preserve_fds = o->preserve_fds, .listen_fds = count_listen_fds(),
+		.id = id,
+		.bundle = bundle,
+		.no_pivot = o->no_pivot,
+		.no_new_keyring = o->no_new_keyring,
+		.cgroup = rt->cgroup,
+		.preserve_fds = o->preserve_fds,
+		.listen_fds = count_listen_fds(),
 		.net_helper = spec->linux_->net_devices.n ? find_net_helper(a) : NULL,
 	};
 	struct host *h = arena_new(a, struct host);
@@ -72,22 +77,52 @@ static int check_terminal(const struct oci_spec *spec, const struct create_optio
 	return 0;
 }
 
-static struct oci_state *initial_state(const struct plan *p, const struct oci_spec *spec, struct arena *a)
+static struct oci_state *initial_state(const struct plan *p, const struct resctrl_ref *groups, const struct oci_spec *spec,
+				       struct arena *a)
 {
 	struct oci_state *s = arena_new(a, struct oci_state);
 
 	*s = (struct oci_state){
-		.version = OCI_STATE_VERSION, .oci_version = spec->oci_version, .id = p->id, .bundle = p->bundle,
-		.rootfs = p->rootfs.root ? p->rootfs.root : "", .backend = "os", .status = "creating", .created = now_text(a),
-		.boot_id = read_boot_id(a), .own_pid_ns = p->own_pid_ns, .terminal = p->proc.terminal,
-		.no_pivot = p->rootfs.no_pivot, .no_new_keyring = !p->sec.new_keyring, .annotations = spec->annotations,
+		.version = OCI_STATE_VERSION,
+		.oci_version = spec->oci_version,
+		.id = p->id,
+		.bundle = p->bundle,
+		.rootfs = p->rootfs.root ? p->rootfs.root : "",
+		.backend = "os",
+		.status = "creating",
+		.created = now_text(a),
+		.boot_id = read_boot_id(a),
+		.own_pid_ns = p->own_pid_ns,
+		.terminal = p->proc.terminal,
+		.no_pivot = p->rootfs.no_pivot,
+		.no_new_keyring = !p->sec.new_keyring,
+		.annotations = spec->annotations,
 	};
 	state_from_cgroup(&p->cgroup.ref, a, s);
+	state_from_resctrl(groups, a, s);
 	return s;
 }
 
+/* A container with a user namespace gets mounts whose flags it cannot clear. */
+static int open_sources(const struct plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
+			struct err *e)
+{
+	struct ns_view view = NS_VIEW_NONE;
+	struct err left;
+	int r = p->ns.user_ns && p->rootfs.new_mount_ns ? ns_view_enter(&view, e) : 0;
+
+	if (r < 0)
+		return r;
+	r = rootfs_open_sources(&p->rootfs, u, a, out, e);
+	if (ns_view_leave(&view, &left) >= 0)
+		return r;
+	*e = left;
+	return -left.code;
+}
+
 /* What must be open before the fork. */
-static int open_inputs(const struct plan *p, const struct container *c, bool to_start, struct arena *a, struct init *in, struct err *e)
+static int open_inputs(const struct plan *p, const struct container *c, bool to_start, struct arena *a, struct init *in,
+		       struct err *e)
 {
 	struct rootfs_userns userns = { .fd = -1, .make = ns_make_userns };
 	int r = ns_open(&p->ns, in->ns_fds, e);
@@ -97,7 +132,7 @@ static int open_inputs(const struct plan *p, const struct container *c, bool to_
 	for (size_t i = 0; i < p->ns.n_join; i++)
 		if (p->ns.join[i].flag == SYS_CLONE_NEWUSER)
 			userns.fd = in->ns_fds[i];
-	r = rootfs_open_sources(&p->rootfs, &userns, a, &in->sources, e);
+	r = open_sources(p, &userns, a, &in->sources, e);
 	if (r < 0)
 		return r;
 	in->listen_fd = to_start ? -1 : store_listen(c, e);
@@ -122,10 +157,11 @@ static int await_stage(struct chan *chan, pid_t stage, pid_t *pid, int *pidfd, s
 
 static int fork_init(const struct plan *p, struct init *in, struct created *k, struct err *e)
 {
-	bool stage = stage_needed(&p->ns);
+	/* Devices are moved to where init is, so it must have joined. */
+	bool stage = stage_needed(&p->ns) || (p->net.n_devices && p->ns.n_join);
 	struct chan ours, theirs;
 	struct err no_cgroup_fd;
-	auto_fd int cgroup = cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
+	auto_fd int cgroup = k->holder ? -1 : cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
 	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
 
 	if (r < 0)
@@ -163,6 +199,8 @@ static int prepare_from_outside(const struct plan *p, const struct init *in, pid
 		r = ns_write_maps(&p->ns, pid, e);
 	if (r == 0 && in->cgroup_fd < 0)
 		r = cgroup_join(&p->cgroup.ref, NULL, pid, e);
+	if (r == 0)
+		r = resctrl_join(&p->resctrl.ref, pid, e);
 	if (r == 0 && p->has_process)
 		r = sec_apply_outside(&p->sec, pid, e);
 	if (r == 0 && p->net.n_devices)
@@ -228,13 +266,28 @@ static int record_pid(struct created *k, struct err *e)
 	return r < 0 ? r : store_save(&k->c, k->state, e);
 }
 
+/* A class that the config names is others', too: it stays when the container goes. */
+static int make_groups(struct created *k, struct arena *a, struct err *e)
+{
+	int r = resctrl_create(&k->plan->resctrl, &k->resctrl, e);
+	struct resctrl_ref kept = k->resctrl;
+
+	if (r < 0)
+		return r;
+	kept.owns_group &= k->plan->resctrl.own_class;
+	state_from_resctrl(&kept, a, k->state);
+	return 0;
+}
+
 /* The conversation with init, see init/init.h. */
 static int bring_up(struct created *k, const struct create_options *o, const struct init *in, struct arena *a, struct err *e)
 {
 	int r = prepare_from_outside(k->plan, in, k->pid, e);
 
-	if (r == 0)
-		r = record_pid(k, e);
+	cgroup_let_go(&k->holder);
+	if (r < 0)
+		return chan_blame(&k->chan, e);
+	r = record_pid(k, e);
 	if (r == 0)
 		r = chan_send(&k->chan, MSG_GO, NULL, 0, -1, e);
 	if (r == 0 && k->plan->proc.terminal)
@@ -256,12 +309,16 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		in.ns_fds[i] = -1;
-	int r = cgroup_create(&k->plan->cgroup, e);
+	int r = cgroup_hold(&k->plan->cgroup, &k->holder, e);
 
+	if (r == 0)
+		r = cgroup_create(&k->plan->cgroup, e);
 	if (r < 0)
 		return r;
 	k->cgroup_made = true;
-	r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
+	r = make_groups(k, a, e);
+	if (r == 0)
+		r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
 	if (r == 0)
 		r = fork_init(k->plan, &in, k, e);
 	/* Init has its own copies. */
@@ -294,14 +351,21 @@ void created_close(struct created *k)
 
 static void abandon(const struct runtime *rt, struct created *k)
 {
+	auto_arena struct arena a = { 0 };
 	struct err why;
 
+	cgroup_let_go(&k->holder);
 	reap_init(k);
 	/* What is there is another's then, and must not be ended with us. */
 	if (!k->cgroup_made)
 		k->state->cgroup_dirs.n = 0;
+	/* A named class that was made just now goes, unless another container came into it. */
+	if (k->resctrl.owns_group && !k->plan->resctrl.own_class)
+		k->resctrl.owns_group = !resctrl_in_use(&k->resctrl);
+	state_from_resctrl(&k->resctrl, &a, k->state);
 	if (destroy(rt, &k->c, k->state, k->spec, &why) < 0)
 		log_warn("clean up: %s", why.text);
+	k->state->resctrl = NULL; /* it was of this function's arena */
 }
 
 /* Init goes on without us; it closes the channel when our death no longer is its own. */
@@ -317,6 +381,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 		     struct arena *a, struct created *out, struct err *e)
 {
 	const char *text, *bundle;
+	struct resctrl_ref groups;
 	struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
 	int r = container_check_id(id, e);
 
@@ -327,10 +392,12 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	if (r == 0)
 		r = make_plan(rt, id, o, k.spec, bundle, a, &k.plan, e);
 	if (r == 0)
+		r = resctrl_claim(&k.plan->resctrl, &groups, e);
+	if (r == 0)
 		r = store_create(rt, id, &k.c, e);
 	if (r < 0)
 		return r;
-	k.state = initial_state(k.plan, k.spec, a);
+	k.state = initial_state(k.plan, &groups, k.spec, a);
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)
 		r = store_save_config(&k.c, text, e);

@@ -2,7 +2,6 @@
  *
  * Its settings start from what the container was created with (config.json in the state directory), never from the bundle, and pass
  * through the same plan and the same confinement as the first process. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -10,6 +9,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "container/internal.h"
 #include "init/init.h"
 #include "init/users.h"
 
@@ -27,9 +27,11 @@ struct exec {
 	const struct oci_spec *spec;
 	struct exec_plan plan;
 	struct cgroup_ref cgroup;
+	int cgroup_fd; /* to be born in; -1: to be joined */
+	struct resctrl_ref resctrl;
 	struct arena *arena;
-	int init;    /* pidfd of the container's init */
-	int ns_dir;  /* /proc/PID */
+	int init;   /* pidfd of the container's init */
+	int ns_dir; /* /proc/PID */
 	struct chan chan;
 	pid_t pid;
 	int pidfd, console;
@@ -213,8 +215,12 @@ static int check_console(const struct exec *x, const struct oci_process *p, stru
 static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 {
 	struct plan_options po = {
-		.id = x->c->id, .bundle = x->c->state->bundle, .cgroup = rt->cgroup, .preserve_fds = x->o->preserve_fds,
-		.listen_fds = count_listen_fds(), .no_new_keyring = x->c->state->no_new_keyring,
+		.id = x->c->id,
+		.bundle = x->c->state->bundle,
+		.cgroup = rt->cgroup,
+		.preserve_fds = x->o->preserve_fds,
+		.listen_fds = count_listen_fds(),
+		.no_new_keyring = x->c->state->no_new_keyring,
 	};
 	const struct oci_process *p = NULL;
 	struct host h;
@@ -232,9 +238,13 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 /* The namespaces in which the container's init is and we are not. */
 static int differing_namespaces(int proc_dir, uint32_t *out, struct err *e)
 {
-	static const struct { const char *name; uint32_t flag; } ns[] = {
-		{ "user", SYS_CLONE_NEWUSER }, { "mnt", SYS_CLONE_NEWNS }, { "pid", SYS_CLONE_NEWPID }, { "net", SYS_CLONE_NEWNET },
-		{ "uts", SYS_CLONE_NEWUTS }, { "ipc", SYS_CLONE_NEWIPC }, { "cgroup", SYS_CLONE_NEWCGROUP }, { "time", SYS_CLONE_NEWTIME },
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} ns[] = {
+		{ "user", SYS_CLONE_NEWUSER },     { "mnt", SYS_CLONE_NEWNS },    { "pid", SYS_CLONE_NEWPID },
+		{ "net", SYS_CLONE_NEWNET },       { "uts", SYS_CLONE_NEWUTS },   { "ipc", SYS_CLONE_NEWIPC },
+		{ "cgroup", SYS_CLONE_NEWCGROUP }, { "time", SYS_CLONE_NEWTIME },
 	};
 	char mine[64], theirs[64], path[32];
 
@@ -264,6 +274,23 @@ static int open_proc_dir(const struct oci_state *s, struct err *e)
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
 }
 
+/* On cgroup2 it is born in the container's cgroup. One that the container has divided takes no processes itself any more: then
+ * where its init is. */
+static pid_t fork_stage(struct exec *x, struct err *e)
+{
+	pid_t pid = proc_fork(0, NULL, x->cgroup_fd, e);
+
+	if ((pid != -EBUSY && pid != -EOPNOTSUPP) || x->cgroup_fd < 0)
+		return pid;
+	int fd = cgroup_open_of(&x->cgroup, x->ns_dir, e);
+
+	if (fd < 0)
+		return fd;
+	close_fd(&x->cgroup_fd);
+	x->cgroup_fd = fd;
+	return proc_fork(0, NULL, x->cgroup_fd, e);
+}
+
 static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 {
 	struct chan ours, theirs;
@@ -271,7 +298,7 @@ static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 
 	if (r < 0)
 		return r;
-	pid_t stage = proc_fork(0, NULL, -1, e);
+	pid_t stage = fork_stage(x, e);
 
 	if (stage == 0) {
 		chan_close(&ours);
@@ -285,8 +312,10 @@ static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 	if (x->plan.sec.affinity_initial)
 		r = sec_set_affinity_of(stage, x->plan.sec.affinity_initial, e);
 	/* v1 and hybrid hierarchies, and a named sub-cgroup, are joined by the stage; its child inherits them. */
-	if (r == 0 && j->cgroup_fd < 0)
+	if (r == 0 && x->cgroup_fd < 0)
 		r = cgroup_join(&x->cgroup, x->o->cgroup, stage, e);
+	if (r == 0)
+		r = resctrl_join(&x->resctrl, stage, e);
 	if (r == 0)
 		r = chan_send(&x->chan, MSG_GO, NULL, 0, -1, e);
 	if (r < 0)
@@ -297,7 +326,8 @@ static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 
 	(void)!proc_wait(stage, &ignored);
 	x->pid = number;
-	return got < 0 ? got : 0;
+	/* To the process proper: until now it was silent, so that nothing of it could come before the stage's last word. */
+	return got < 0 ? got : chan_send(&x->chan, MSG_GO, NULL, 0, -1, e);
 }
 
 static int pass_console(struct exec *x, struct err *e)
@@ -320,7 +350,11 @@ static int pass_console(struct exec *x, struct err *e)
 static int bring_up(struct exec *x, struct joiner *j, struct err *e)
 {
 	struct start_request q = {
-		.chan = &x->chan, .spec = x->spec, .id = x->c->id, .bundle = x->c->state->bundle, .status = "running",
+		.chan = &x->chan,
+		.spec = x->spec,
+		.id = x->c->id,
+		.bundle = x->c->state->bundle,
+		.status = "running",
 	};
 	int r = fork_joiner(x, j, e);
 
@@ -355,15 +389,15 @@ static void end_process(struct exec *x)
 
 static int enter(struct exec *x, struct err *e)
 {
-	struct joiner j = { .plan = &x->plan, .chan = { -1 }, .cgroup_fd = -1, .pidfd = x->init, .root_fd = -1 };
+	struct joiner j = { .plan = &x->plan, .chan = { -1 }, .pidfd = x->init, .root_fd = -1 };
 	struct err no_cgroup_fd;
 	int r = differing_namespaces(x->ns_dir, &j.ns_flags, e);
 
 	if (r < 0)
 		return r;
-	auto_fd int cgroup = x->o->cgroup ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
 	auto_fd int root = -1;
-	j.cgroup_fd = cgroup >= 0 ? cgroup : -1;
+	/* execCPUAffinity names CPUs for the time before the cgroup. */
+	x->cgroup_fd = x->o->cgroup || x->plan.sec.affinity_initial ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
 	if (x->c->state->no_pivot || !(j.ns_flags & SYS_CLONE_NEWNS)) {
 		root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
@@ -407,6 +441,7 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 		return dir;
 	x->ns_dir = dir;
 	cgroup_from_state(x->c->state, x->arena, &x->cgroup);
+	resctrl_from_state(x->c->state, &x->resctrl);
 	r = make_plan(x, rt, e);
 	if (r == 0)
 		r = enter(x, e);
@@ -431,10 +466,13 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 
 	if (r < 0)
 		return r;
-	struct exec x = { .c = &c, .o = o, .arena = &a, .init = -1, .ns_dir = -1, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	struct exec x = {
+		.c = &c, .o = o, .arena = &a, .cgroup_fd = -1, .init = -1, .ns_dir = -1, .chan = { -1 }, .pidfd = -1, .console = -1
+	};
 
 	r = run_exec(&x, rt, status, e);
 	chan_close(&x.chan);
+	close_fd(&x.cgroup_fd);
 	close_fd(&x.pidfd);
 	close_fd(&x.console);
 	return r;

@@ -1,16 +1,16 @@
 /* The foreground: a process of ours runs, we stand between it and our caller.
  *
- * Signals arrive by signalfd and are passed on by pidfd; the end of the process is the pidfd's readability. With a terminal, bytes are
- * copied between our standard streams and the master, and our own terminal is raw while that lasts.
+ * Signals arrive by signalfd and are passed on by pidfd; the end of the process is the pidfd's readability. With a terminal, bytes
+ * are copied between our standard streams and the master, and our own terminal is raw while that lasts.
  *
  * Neither direction waits for the other: a program that writes before it reads must not be stuck because we wait for it to read. So
  * each has a buffer, the master does not block, and our output is written when it has room. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/retry.h"
 #include "base/sys.h"
+#include "container/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,30 +86,6 @@ static void reap_orphans(const struct foreground *f)
 	}
 }
 
-static void on_signal(struct foreground *f)
-{
-	struct signalfd_siginfo info;
-
-	if (RETRY(read(f->signals, &info, sizeof(info))) != (ssize_t)sizeof(info))
-		return;
-	switch (info.ssi_signo) {
-	case SIGCHLD:
-		reap_orphans(f);
-		break;
-	case SIGWINCH:
-		copy_window_size(f->master);
-		break;
-	case SIGURG: /* Go programs use it for themselves */
-	case SIGPIPE:
-		break;
-	default:
-		(void)sys_pidfd_send_signal(f->pidfd, (int)info.ssi_signo);
-		/* Nobody else is left to take it: somebody wants us to end, not to wait for the reader of our output. */
-		if (f->ended)
-			f->output.at = f->output.end, f->output_open = false;
-	}
-}
-
 static bool is_empty(const struct bytes *b)
 {
 	return b->at == b->end;
@@ -165,12 +141,43 @@ static void hang_up(struct foreground *f)
 	f->input.at = f->input.end;
 }
 
-static void write_output(struct foreground *f)
+/* Output that nobody takes is thrown away: the program must not hang on it. */
+static void drop_output(struct foreground *f)
 {
-	f->output_open = f->output_open && empty_into(&f->output, STDOUT_FILENO);
-	/* Output that nobody takes is thrown away: the program must not hang on it. */
+	f->output_open = false;
+	f->output.at = f->output.end;
+}
+
+static void read_output(struct foreground *f)
+{
+	if (!fill(&f->output, f->master) && errno != EAGAIN)
+		hang_up(f);
 	if (!f->output_open)
-		f->output.at = f->output.end;
+		drop_output(f);
+}
+
+static void on_signal(struct foreground *f)
+{
+	struct signalfd_siginfo info;
+
+	if (RETRY(read(f->signals, &info, sizeof(info))) != (ssize_t)sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGCHLD:
+		reap_orphans(f);
+		break;
+	case SIGWINCH:
+		copy_window_size(f->master);
+		break;
+	case SIGURG: /* Go programs use it for themselves */
+	case SIGPIPE:
+		break;
+	default:
+		(void)sys_pidfd_send_signal(f->pidfd, (int)info.ssi_signo);
+		/* Nobody else is left to take it: somebody wants us to end, not to wait for the reader of our output. */
+		if (f->ended)
+			drop_output(f);
+	}
 }
 
 enum { P_PROCESS, P_SIGNALS, P_MASTER, P_STDIN, P_STDOUT, P_COUNT };
@@ -198,12 +205,12 @@ static void copy_ready(struct foreground *f, const struct pollfd p[P_COUNT])
 {
 	if ((p[P_MASTER].revents & POLLOUT) && !empty_into(&f->input, f->master))
 		hang_up(f);
-	if (p[P_MASTER].revents && is_empty(&f->output) && f->master >= 0 && !fill(&f->output, f->master) && errno != EAGAIN)
-		hang_up(f);
+	if (p[P_MASTER].revents && is_empty(&f->output) && f->master >= 0)
+		read_output(f);
 	if (p[P_STDIN].revents && f->master >= 0)
 		read_input(f);
-	if (p[P_STDOUT].revents)
-		write_output(f);
+	if (p[P_STDOUT].revents && !empty_into(&f->output, STDOUT_FILENO))
+		drop_output(f);
 }
 
 static int loop(struct foreground *f, struct err *e)
@@ -268,8 +275,14 @@ static void set_up_terminal(struct foreground *f)
 int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, struct err *e)
 {
 	struct foreground f = {
-		.pid = pid, .pidfd = pidfd, .master = master, .peer = -1, .reap_all = reap_all, .input_open = master >= 0,
-		.output_open = true, .last = '\n',
+		.pid = pid,
+		.pidfd = pidfd,
+		.master = master,
+		.peer = -1,
+		.reap_all = reap_all,
+		.input_open = master >= 0,
+		.output_open = true,
+		.last = '\n',
 	};
 	const sigset_t all = forwarded_signals();
 	int r = hold_signals(e);

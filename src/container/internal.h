@@ -13,6 +13,9 @@ enum container_status container_status(const struct container *c);
 void state_from_cgroup(const struct cgroup_ref *r, struct arena *a, struct oci_state *s);
 void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup_ref *r);
 
+void state_from_resctrl(const struct resctrl_ref *r, struct arena *a, struct oci_state *s);
+void resctrl_from_state(const struct oci_state *s, struct resctrl_ref *r);
+
 /* A pidfd of the container's init. ESRCH: "container not running". */
 must_check int open_init(const struct oci_state *s, struct err *e);
 
@@ -47,6 +50,8 @@ struct created {
 	pid_t pid;             /* our child */
 	int pidfd, console;    /* console: terminal master kept for the foreground, -1 */
 	bool cgroup_made;      /* the cgroup is ours to remove */
+	pid_t holder;          /* keeps the cgroup there until init is in it; 0: it needs none */
+	struct resctrl_ref resctrl; /* once its groups are there; owns_*: made by this process */
 	const struct oci_spec *spec;
 	const struct plan *plan;
 	struct oci_state *state;
@@ -59,8 +64,8 @@ must_check int create_container(const struct runtime *rt, const char *id, const 
 void created_close(struct created *k);
 #define auto_created __attribute__((cleanup(created_close)))
 
-/* Ends and removes a container whose lock we hold: kills init and everything in its cgroup, removes the cgroup, runs the poststop
- * hooks, removes the directory. s and spec may be NULL: a damaged state makes it look for the cgroup that spec names, else for the
+/* Ends and removes a container whose lock we hold: kills init and everything in its cgroup, removes the cgroup and the groups of
+ * resctrl that are its own, runs the poststop hooks, removes the directory. s and spec may be NULL: a damaged state makes it look for the cgroup that spec names, else for the
  * default one of the id, and fail when there is none. */
 must_check int destroy(const struct runtime *rt, struct container *c, const struct oci_state *s, const struct oci_spec *spec,
 		       struct err *e);

@@ -1,9 +1,9 @@
 /* Side channels to the caller: pid file, console and pidfd sockets, passed descriptors. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/retry.h"
 #include "base/str.h"
+#include "container/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /* kill, pause, delete: signals to a container and its end. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "container/internal.h"
 #include "init/hooks.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 		return all ? 0 : not_running(id, e);
 	auto_fd int init = open_init(c.state, e);
 	if (init < 0)
-		return everyone || all ? 0 : not_running(id, e);
+		return init == -ESRCH && (everyone || all) ? 0 : init;
 	if (sys_pidfd_send_signal(init, sig) < 0 && !(errno == ESRCH && everyone))
 		return errno == ESRCH ? not_running(id, e) : err_errno(e, "signal %d to container \"%s\"", sig, id);
 	/* The v1 freezer holds even the killed. */
@@ -102,7 +102,8 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 {
 	static const struct oci_resources no_resources;
 	static const struct oci_hooks no_hooks;
-	const struct oci_linux linux_ = { .resources = &no_resources, .cgroups_path = config ? config->linux_->cgroups_path : NULL };
+	const struct oci_linux linux_ = { .resources = &no_resources,
+					  .cgroups_path = config ? config->linux_->cgroups_path : NULL };
 	const struct oci_spec spec = { .oci_version = "1.0.0", .linux_ = &linux_, .hooks = &no_hooks };
 	struct cgroup_plan plan;
 	struct host h;
@@ -113,8 +114,10 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 	if (r < 0)
 		return r;
 	if (!any_cgroup(&plan.ref))
-		return err_set(e, ENOENT, "its state is damaged and there is no cgroup \"%s\": nothing tells which processes are left; "
-			       "when none is, remove %s/%s", plan.ref.path ? plan.ref.path : "", rt->root, id);
+		return err_set(e, ENOENT,
+			       "its state is damaged and there is no cgroup \"%s\": nothing tells which processes are left; "
+			       "when none is, remove %s/%s",
+			       plan.ref.path ? plan.ref.path : "", rt->root, id);
 	*ref = plan.ref;
 	return 0;
 }
@@ -122,9 +125,10 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 /* A process killed a moment ago is waited for: nobody may find it alive when its container is gone. */
 static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, struct err *e)
 {
-	struct err ignored;
-	auto_fd int init = s ? open_init(s, &ignored) : -1;
+	auto_fd int init = s ? open_init(s, e) : -ESRCH;
 
+	if (init < 0 && init != -ESRCH)
+		return init;
 	if (init >= 0)
 		(void)sys_pidfd_send_signal(init, SIGKILL);
 	int r = cgroup_remove(ref, END_TIMEOUT_MS, e);
@@ -135,6 +139,33 @@ static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, str
 	if (r == 0)
 		return err_set(e, ETIMEDOUT, "process %d does not end", s->pid);
 	return r < 0 ? r : 0;
+}
+
+/* What the plan of this config would have made. One that cannot be planned any more has nothing left: resctrl is not mounted. */
+static void guess_groups(const char *id, const struct oci_spec *config, struct arena *a, struct resctrl_ref *ref)
+{
+	struct resctrl_plan plan;
+	struct host h;
+	struct err ignored;
+
+	if (!config->linux_->intel_rdt || host_probe(a, &h, &ignored) < 0 ||
+	    resctrl_plan_build(config, id, &h, a, &plan, &ignored) < 0)
+		return;
+	*ref = plan.ref;
+	ref->owns_group = plan.own_class;
+	ref->owns_mon_group = ref->mon_group != NULL;
+}
+
+static int end_groups(const struct container *c, const struct oci_state *s, const struct oci_spec *config, struct arena *a,
+		      struct err *e)
+{
+	struct resctrl_ref ref = { 0 };
+
+	if (s)
+		resctrl_from_state(s, &ref);
+	else if (c->damaged && config)
+		guess_groups(c->id, config, a, &ref);
+	return resctrl_remove(&ref, e);
 }
 
 int destroy(const struct runtime *rt, struct container *c, const struct oci_state *s, const struct oci_spec *spec, struct err *e)
@@ -150,6 +181,8 @@ int destroy(const struct runtime *rt, struct container *c, const struct oci_stat
 		r = guess_cgroup(rt, c->id, spec, &a, &ref, e);
 	if (r == 0)
 		r = end_init(s, &ref, e);
+	if (r == 0)
+		r = end_groups(c, s, spec, &a, e);
 	if (r < 0)
 		return err_in(e, "container \"%s\"", c->id);
 	run_poststop(s, spec);

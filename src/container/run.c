@@ -1,9 +1,9 @@
 /* run: create and start in one command, and for the foreground: wait and delete. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/sys.h"
+#include "container/internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +12,12 @@
 static int start_created(struct created *k, struct err *e)
 {
 	struct start_request q = {
-		.chan = &k->chan, .init = k->pidfd, .pid = k->pid, .spec = k->spec, .id = k->c.id, .bundle = k->plan->bundle,
+		.chan = &k->chan,
+		.init = k->pidfd,
+		.pid = k->pid,
+		.spec = k->spec,
+		.id = k->c.id,
+		.bundle = k->plan->bundle,
 		.status = "created",
 	};
 	int r = request_start(&q, e);

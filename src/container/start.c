@@ -1,10 +1,10 @@
 /* start: the waiting init becomes the container's program. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "container/internal.h"
 #include "init/hooks.h"
 #include "oci/json_write.h"
 
@@ -54,7 +54,8 @@ static int check_executed(pid_t pid, struct err *e)
 	/* Gone and reaped by its new parent, it was at least not ours to execute. */
 	if (proc_has_executed(pid, &gone) != 0)
 		return 0;
-	return err_set(e, ECANCELED, "the program was not executed, and its seccomp profile hides why: does it allow execve, "
+	return err_set(e, ECANCELED,
+		       "the program was not executed, and its seccomp profile hides why: does it allow execve, "
 		       "and write for the reason?");
 }
 
@@ -126,6 +127,16 @@ static void undo(const struct runtime *rt, struct container *c, const struct oci
 		log_warn("clean up: %s", why.text);
 }
 
+/* Init stops listening when somebody told it to start, even if that somebody was killed before it could note it. */
+static int nobody_listens(const struct container *c, struct err *e)
+{
+	if (e->code != ECONNREFUSED && e->code != ENOENT)
+		return -e->code;
+	if (container_status(c) == CONTAINER_STOPPED)
+		return err_set(e, EINVAL, "cannot start a container that has stopped");
+	return err_set(e, EINVAL, "cannot start an already running container (an earlier start did not end well)");
+}
+
 static int start_locked(const struct runtime *rt, struct container *c, struct arena *a, struct err *e)
 {
 	const struct oci_spec *spec;
@@ -141,12 +152,20 @@ static int start_locked(const struct runtime *rt, struct container *c, struct ar
 		return init;
 	auto_chan struct chan chan = { .fd = store_connect(c, e) };
 	if (chan.fd < 0)
-		return chan.fd;
+		return nobody_listens(c, e);
 	struct start_request q = {
-		.chan = &chan, .init = init, .pid = c->state->pid, .spec = spec, .id = c->id, .bundle = c->state->bundle, .status = "created",
+		.chan = &chan,
+		.init = init,
+		.pid = c->state->pid,
+		.spec = spec,
+		.id = c->id,
+		.bundle = c->state->bundle,
+		.status = "created",
 		.executes = &executes,
 	};
 	r = request_start(&q, e);
+	if (r == -EPIPE)
+		r = err_set(e, ESRCH, "cannot start container \"%s\": its process died meanwhile", c->id);
 	if (r < 0) {
 		/* A program that cannot be executed leaves a stopped container, for the caller to delete. */
 		if (!executes && spec->hooks->start_container.n)

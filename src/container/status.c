@@ -1,10 +1,10 @@
 /* What a container is now: the stored state, compared with the living process. */
-#include "container/internal.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "container/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,10 @@ void state_from_cgroup(const struct cgroup_ref *r, struct arena *a, struct oci_s
 	s->cgroup_dirs.v = arena_alloc(a, (r->n_dirs + 1) * sizeof(*s->cgroup_dirs.v));
 	for (size_t i = 0; i < r->n_dirs; i++)
 		s->cgroup_dirs.v[i] = (struct oci_state_cgroup){
-			r->dirs[i].controllers, r->dirs[i].mount, r->dirs[i].path, r->dirs[i].v2,
+			r->dirs[i].controllers,
+			r->dirs[i].mount,
+			r->dirs[i].path,
+			r->dirs[i].v2,
 		};
 }
 
@@ -74,13 +77,42 @@ void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup
 	};
 }
 
+void state_from_resctrl(const struct resctrl_ref *r, struct arena *a, struct oci_state *s)
+{
+	struct oci_state_resctrl *to = arena_new(a, struct oci_state_resctrl);
+
+	*to = (struct oci_state_resctrl){ r->mount, r->group, r->mon_group, r->owns_group, r->owns_mon_group };
+	s->resctrl = r->mount ? to : NULL;
+}
+
+void resctrl_from_state(const struct oci_state *s, struct resctrl_ref *r)
+{
+	const struct oci_state_resctrl *from = s->resctrl;
+
+	*r = (struct resctrl_ref){ 0 };
+	if (from)
+		*r = (struct resctrl_ref){ from->mount, from->group, from->mon_group, from->owns_group,
+					   from->owns_mon_group && from->mon_group };
+}
+
+/* In doubt yes: the start time tells as well, but for one case in many. */
+static bool same_boot(const struct oci_state *s, struct arena *a)
+{
+	const char *now = read_boot_id(a);
+
+	return !*now || !s->boot_id || !*s->boot_id || str_eq(s->boot_id, now);
+}
+
 int open_init(const struct oci_state *s, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 
-	if (s->pid <= 0 || !str_eq(s->boot_id, read_boot_id(&a)))
-		return err_set(e, ESRCH, "container not running");
-	return proc_open_exact(s->pid, s->start_time, e);
+	int fd = -ESRCH;
+
+	if (s->pid > 0 && same_boot(s, &a))
+		fd = proc_open_exact(s->pid, s->start_time, e);
+	/* Callers know these words. */
+	return fd == -ESRCH ? err_set(e, ESRCH, "container \"%s\": container not running", s->id) : fd;
 }
 
 static bool init_alive(const struct oci_state *s)
@@ -90,8 +122,12 @@ static bool init_alive(const struct oci_state *s)
 	uint64_t ticks;
 	bool zombie;
 
-	return s->pid > 0 && proc_start_time(s->pid, &ticks, &zombie, &ignored) == 0 && ticks == s->start_time && !zombie &&
-	       str_eq(s->boot_id, read_boot_id(&a));
+	if (s->pid <= 0 || !same_boot(s, &a))
+		return false;
+	int r = proc_start_time(s->pid, &ticks, &zombie, &ignored);
+
+	/* Only the kernel's word that there is no such process makes it dead, not our lack of descriptors. */
+	return r < 0 ? r != -ESRCH : ticks == s->start_time && !zombie;
 }
 
 enum container_status container_status(const struct container *c)

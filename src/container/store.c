@@ -7,8 +7,8 @@
 #include "base/str.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +36,9 @@ int container_check_id(const char *id, struct err *e)
 	if (len > 255)
 		return err_set(e, ENAMETOOLONG, "invalid container ID format: longer than 255 bytes");
 	if (!len || id[0] == '.' || strspn(id, allowed) != len)
-		return err_set(e, EINVAL, "invalid container ID format: \"%.80s\": only letters, digits and _+.- are allowed, and no dot first", id);
+		return err_set(
+			e, EINVAL,
+			"invalid container ID format: \"%.80s\": only letters, digits and _+.- are allowed, and no dot first", id);
 	return 0;
 }
 
@@ -128,6 +130,14 @@ static int open_dir(int root_fd, const char *id)
 	return openat(root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* ENOENT: a delete --force was quicker than the lock, and the name may be another's by now. */
+static int take_new(int dir, const char *id, struct err *e)
+{
+	if (fchmod(dir, 0700) < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return err_errno(e, "state directory of container \"%s\"", id);
+	return check_linked(dir, id, e);
+}
+
 int store_create(const struct runtime *rt, const char *id, struct container *out, struct err *e)
 {
 	int r = container_check_id(id, e);
@@ -143,13 +153,9 @@ int store_create(const struct runtime *rt, const char *id, struct container *out
 		return errno == EEXIST ? err_set(e, EEXIST, "container \"%s\": container with given ID already exists", id)
 				       : err_errno(e, "state directory of container \"%s\"", id);
 	auto_fd int dir = open_dir(root, id);
-	if (dir < 0 || fchmod(dir, 0700) < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0) {
-		r = err_errno(e, "state directory of container \"%s\"", id);
+	r = dir < 0 ? err_errno(e, "container \"%s\"", id) : take_new(dir, id, e);
+	if (r < 0 && r != -ENOENT)
 		(void)unlinkat(root, id, AT_REMOVEDIR);
-		return r;
-	}
-	/* A delete --force may have been quicker than the lock, and the name may be another's by now. */
-	r = check_linked(dir, id, e);
 	if (r < 0)
 		return r;
 	*out = (struct container){ .id = id, .root_fd = take_fd(&root), .dir_fd = take_fd(&dir) };
@@ -164,7 +170,7 @@ static int load_state(struct container *c, struct arena *a, struct err *e)
 	c->state = NULL;
 	c->damaged = false;
 	if (n == -ENOENT)
-		return err_set(e, ENOENT, "container \"%s\" does not exist: its state directory holds no state", c->id);
+		return does_not_exist(c->id, e);
 	if (n >= 0 && oci_state_parse(a, text, (size_t)n, &c->state, e) == 0)
 		return 0;
 	c->damaged = true;
@@ -257,6 +263,33 @@ int store_load_config(const struct container *c, struct arena *a, const struct o
 	if (n >= 0 && oci_spec_parse(a, text, (size_t)n, out, e) == 0)
 		return 0;
 	return err_in(e, "stored config of container \"%s\"", c->id);
+}
+
+int store_save_resources(struct container *c, const struct oci_resources *res, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf text = STRBUF(&a);
+
+	oci_resources_encode(res, &text);
+	int r = file_write_atomic(c->dir_fd, "resources.json", 0600, text.text, text.len, e);
+
+	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+}
+
+int store_load_resources(const struct container *c, struct arena *a, const struct oci_resources **out, struct err *e)
+{
+	const struct oci_spec *spec;
+	char *text;
+	ssize_t n = file_read(c->dir_fd, "resources.json", CONFIG_MAX, true, a, &text, e);
+
+	if (n >= 0 && oci_resources_parse(a, text, (size_t)n, out, e) == 0)
+		return 0;
+	if (n != -ENOENT)
+		return err_in(e, "stored limits of container \"%s\"", c->id);
+	if (store_load_config(c, a, &spec, e) < 0)
+		return -e->code;
+	*out = spec->linux_->resources;
+	return 0;
 }
 
 /* The address goes through our descriptor, so the length of the state directory's path never matters. */

@@ -1,4 +1,4 @@
-/* store.h - the state directories: ROOT/ID with state.json, config.json, start.sock
+/* store.h - the state directories: ROOT/ID with state.json, config.json, resources.json, start.sock
  *
  * mkdir of ROOT/ID is the claim of the id; flock on it serialises commands that change the container. Every access goes by the
  * descriptor, never again by a path. Internal to container/.
@@ -38,6 +38,10 @@ must_check int store_save(struct container *c, const struct oci_state *s, struct
 /* Saves what the container is created from; reads it back. */
 must_check int store_save_config(struct container *c, const char *text, struct err *e);
 must_check int store_load_config(const struct container *c, struct arena *a, const struct oci_spec **out, struct err *e);
+
+/* The limits in force since the last update; what is loaded without one are those of the config. */
+must_check int store_save_resources(struct container *c, const struct oci_resources *r, struct err *e);
+must_check int store_load_resources(const struct container *c, struct arena *a, const struct oci_resources **out, struct err *e);
 
 /* Makes start.sock, listening; a connection to it. */
 must_check int store_listen(const struct container *c, struct err *e);

@@ -1,6 +1,4 @@
 /* The last steps before the container's program: what run and exec have in common. */
-#include "init/init.h"
-#include "init/users.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -8,6 +6,8 @@
 #include "base/proc_fs.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "init/init.h"
+#include "init/users.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -183,8 +183,8 @@ char *const *complete_env(const struct proc_plan *p, uint32_t uid, struct arena 
 	return env;
 }
 
-/* The filter is in force: only write(2) and read(2), see security.h. The answer's content does not matter; it comes when the runtime
- * has fetched the descriptor. */
+/* The filter is in force: only write(2) and read(2), see security.h. The answer's content does not matter; it comes when the
+ * runtime has fetched the descriptor. */
 static int hand_over_listener(void *ctx, int fd, struct err *e)
 {
 	struct chan *c = ctx;
@@ -194,7 +194,11 @@ static int hand_over_listener(void *ctx, int fd, struct err *e)
 
 	if (r < 0)
 		return r;
-	(void)!read(c->fd, answer, sizeof(answer));
+	/* Without a listener the program must not run: the runtime gave up, or the filter lets us not even read. */
+	ssize_t n = read(c->fd, answer, sizeof(answer));
+
+	if (n <= 0)
+		return err_set(e, n < 0 ? errno : EPIPE, "linux.seccomp: handing over the listener");
 	return 0;
 }
 

@@ -8,9 +8,13 @@
 
 static int run_hook(const struct hook_op *op, const struct hook_context *ctx, struct err *e)
 {
-	int status = run_program(&(struct run){ .path = op->path, .argv = op->argv,
-						.envp = op->envp ? op->envp : ctx->default_env, .cwd = ctx->cwd,
-						.input = ctx->state, .timeout_ms = op->timeout_ms }, e);
+	int status = run_program(&(struct run){ .path = op->path,
+						.argv = op->argv,
+						.envp = op->envp ? op->envp : ctx->default_env,
+						.cwd = ctx->cwd,
+						.input = ctx->state,
+						.timeout_ms = op->timeout_ms },
+				 e);
 
 	return status > 0 ? run_failed(status, NULL, op->path, ECANCELED, e) : status;
 }

@@ -73,7 +73,7 @@ static int set_up_console(struct init *in, int root, struct err *e)
 	const struct plan *p = in->plan;
 	char name[32] = "";
 	int m = -1, s = -1;
-	int r = console_open(root, p->sec.uid, p->proc.rows, p->proc.cols, true, &m, &s, name, e);
+	int r = console_open(root, p->sec.uid, p->proc.rows, p->proc.cols, p->rootfs.new_mount_ns, &m, &s, name, e);
 
 	if (r < 0)
 		return err_in(e, "terminal");

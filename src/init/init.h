@@ -53,14 +53,14 @@ _Noreturn void init_run(struct init *in);
 struct joiner {
 	const struct exec_plan *plan;
 	struct chan chan;
-	int cgroup_fd;
 	int pidfd;         /* of the container's init */
 	uint32_t ns_flags; /* namespaces that differ from ours */
 	int root_fd;       /* >= 0: chroot there (the container has no mount namespace, or was created with --no-pivot) */
 	pid_t runtime_pid;
 };
 
-/* In a child of the runtime: joins, forks the process proper, which sends READY, awaits START, confines itself and executes. */
+/* In a child of the runtime: joins, forks the process proper, which awaits a second GO, sends READY, awaits START, confines itself
+ * and executes. */
 _Noreturn void joiner_run(struct joiner *j);
 
 /* ---- parts shared by init and joiner (exec_program.c) ---- */

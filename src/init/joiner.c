@@ -1,15 +1,16 @@
 /* A process that enters a running container: exec.
  *
  * The joiner enters all namespaces at once by the container's pidfd (the kernel takes the user namespace first, with our present
- * privilege for the others), then clones the process proper as the runtime's child. Confinement is the same as for init:
- * sec_apply_process() and exec_program(). */
-#include "init/init.h"
+ * privilege for the others), then clones the process proper as the runtime's child. It is in the container's cgroup already: from
+ * inside the cgroup namespace, a process outside it cannot be the parent of one in it where cgroup2 is mounted with nsdelegate.
+ * Confinement is the same as for init: sec_apply_process() and exec_program(). */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/proc_fs.h"
 #include "base/sys.h"
+#include "init/init.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -64,8 +65,10 @@ static int run_process(struct joiner *j, struct err *e)
 	struct arena a = { 0 };
 	const char *program = NULL;
 	int proc_fd = -1;
-	int r = prepare(j, &a, &program, &proc_fd, e);
+	int r = chan_expect(&j->chan, MSG_GO, NULL, 0, NULL, e);
 
+	if (r == 0)
+		r = prepare(j, &a, &program, &proc_fd, e);
 	if (r < 0)
 		return r;
 	const int keep[] = { j->chan.fd, proc_fd };
@@ -90,10 +93,11 @@ static int enter(struct joiner *j, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_errno(e, "prctl");
-	/* Nothing of the host's goes in with us, the state directory least of all: with CAP_SYS_PTRACE the container could reach it. */
-	const int keep[] = { j->chan.fd, j->pidfd, j->root_fd, j->cgroup_fd };
+	/* Nothing of the host's goes in with us, the state directory least of all: with CAP_SYS_PTRACE the container could reach
+	 * it. */
+	const int keep[] = { j->chan.fd, j->pidfd, j->root_fd };
 
-	r = fd_close_others(3 + j->plan->proc.keep_fds, keep, 4, e);
+	r = fd_close_others(3 + j->plan->proc.keep_fds, keep, 3, e);
 	if (r < 0)
 		return r;
 	if (j->ns_flags && sys_setns(j->pidfd, (int)j->ns_flags) < 0)
@@ -111,7 +115,7 @@ static int run_joiner(struct joiner *j, struct err *e)
 
 	if (r < 0)
 		return r;
-	pid_t pid = proc_fork(SYS_CLONE_PARENT, &pidfd, j->cgroup_fd, e);
+	pid_t pid = proc_fork(SYS_CLONE_PARENT, &pidfd, -1, e);
 
 	if (pid < 0)
 		return pid;
@@ -120,7 +124,6 @@ static int run_joiner(struct joiner *j, struct err *e)
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)prctl(PR_SET_NAME, "drupe:exec");
-		close_fd(&j->cgroup_fd);
 		if (run_process(j, &why) < 0)
 			chan_send_error(&j->chan, &why);
 		leave();

@@ -1,13 +1,13 @@
 /* Entering namespaces that exist already.
  *
- * setns(2) of a pid or time namespace concerns children only, joining a user namespace cannot be undone, and what the host owns must
- * be joined before a user namespace takes the privilege away. A short-lived process, the stage, does these things and then
+ * setns(2) of a pid or time namespace concerns children only, joining a user namespace cannot be undone, and what the host owns
+ * must be joined before a user namespace takes the privilege away. A short-lived process, the stage, does these things and then
  * clones init as its sibling (CLONE_PARENT), so that init is the runtime's child in every case. */
-#include "init/init.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/sys.h"
+#include "init/init.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -30,9 +30,10 @@ uint64_t init_clone_flags(const struct ns_plan *p)
 	return p->create & ~(SYS_CLONE_NEWCGROUP | SYS_CLONE_NEWTIME);
 }
 
+/* -1: the stage did it already. */
 static int join_one(const struct ns_join *j, int fd, struct err *e)
 {
-	if (sys_setns(fd, (int)j->flag) < 0)
+	if (fd >= 0 && sys_setns(fd, (int)j->flag) < 0)
 		return err_errno(e, "%s: join %s", j->where, j->path);
 	return 0;
 }

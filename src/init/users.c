@@ -16,6 +16,11 @@ static char *read_image_file(int root, const char *name, struct arena *a)
 {
 	struct err ignored;
 	struct stat st;
+	/* Looked at before it is opened: to open a device can be to use it. */
+	auto_fd int seen = path_open_in(root, name, O_PATH, &ignored);
+
+	if (seen < 0 || fstat(seen, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
 	auto_fd int fd = path_open_in(root, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &ignored);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > USERS_FILE_MAX)

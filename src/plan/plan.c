@@ -161,11 +161,15 @@ const char *plan_hook_state(const struct plan *p, const char *status, int pid, s
 	return strbuf_str(&out);
 }
 
-static int build_process(const struct oci_spec *spec, const struct oci_process *p, const struct plan_options *o, bool exec, bool user_ns,
-			 const struct host *h, struct arena *a, struct sec_plan *sec, struct proc_plan *proc, struct err *e)
+static int build_process(const struct oci_spec *spec, const struct oci_process *p, const struct plan_options *o, bool exec,
+			 bool user_ns, const struct host *h, struct arena *a, struct sec_plan *sec, struct proc_plan *proc,
+			 struct err *e)
 {
 	struct sec_options so = {
-		.container_id = o->id, .new_keyring = !o->no_new_keyring, .exec = exec, .user_ns = user_ns,
+		.container_id = o->id,
+		.new_keyring = !o->no_new_keyring,
+		.exec = exec,
+		.user_ns = user_ns,
 	};
 	int r = sec_plan_build(p, spec->linux_, &so, h, a, sec, e);
 
@@ -186,6 +190,9 @@ static int build_places(const struct oci_spec *spec, const struct plan_options *
 	r = cgroup_plan_build(spec, o->id, &o->cgroup, h, a, &out->cgroup, e);
 	if (r < 0)
 		return r;
+	r = resctrl_plan_build(spec, o->id, h, a, &out->resctrl, e);
+	if (r < 0)
+		return r;
 	r = rootfs_plan_build(spec, o->bundle, &ro, h, a, &out->rootfs, e);
 	if (r < 0)
 		return r;
@@ -196,16 +203,27 @@ static int build_places(const struct oci_spec *spec, const struct plan_options *
 	return r;
 }
 
+/* What the specification has and this build has not. Running without it would be a weaker container than the one asked for. */
+static int refuse_missing(const struct oci_spec *spec, struct err *e)
+{
+	if (spec->vm)
+		return err_set(e, ENOTSUP, "vm: VM mode is not part of this build yet");
+	return 0;
+}
+
 int plan_build(const struct oci_spec *spec, const struct plan_options *o, const struct host *h, struct arena *a, struct plan *out,
 	       struct err *e)
 {
 	*out = (struct plan){
-		.id = o->id, .bundle = o->bundle, .oci_version = spec->oci_version, .annotations = spec->annotations,
+		.id = o->id,
+		.bundle = o->bundle,
+		.oci_version = spec->oci_version,
+		.annotations = spec->annotations,
 		.has_process = spec->process != NULL,
 	};
-	int r = build_places(spec, o, h, a, out, e);
+	int r = refuse_missing(spec, e);
 
-	if (r < 0)
+	if (r < 0 || (r = build_places(spec, o, h, a, out, e)) < 0)
 		return r;
 	out->own_pid_ns = has_ns(&out->ns, OCI_NS_PID);
 	plan_hooks(spec, a, &out->hooks);

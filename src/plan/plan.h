@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "cgroups/cgroup.h"
+#include "cgroups/resctrl.h"
 #include "host/host.h"
 #include "namespaces/ns.h"
 #include "net/net.h"
@@ -50,6 +51,7 @@ struct plan {
 	bool has_process, own_pid_ns;
 	struct ns_plan ns;
 	struct cgroup_plan cgroup;
+	struct resctrl_plan resctrl;
 	struct rootfs_plan rootfs;
 	struct net_plan net;
 	struct sec_plan sec;

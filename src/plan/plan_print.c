@@ -1,6 +1,6 @@
 /* The plan as text: one section per subsystem, one decision a line, in the order in which it will be carried out. */
-#include "plan/plan.h"
 #include "base/str.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
@@ -47,15 +47,19 @@ static void add_section(struct strbuf *out, const char *name, const struct strbu
 void plan_print(const struct plan *p, struct strbuf *out)
 {
 	const struct hook_plan *h = &p->hooks;
-	const struct hook_ops *hooks[] = { &h->prestart, &h->create_runtime, &h->create_container, &h->start_container, &h->poststart,
-					   &h->poststop };
-	struct strbuf ns = STRBUF(out->arena), cgroup = ns, net = ns, rootfs = ns, proc = ns, sec = ns, hook_lines = ns;
+	const struct hook_ops *hooks[] = { &h->prestart,        &h->create_runtime, &h->create_container,
+					   &h->start_container, &h->poststart,      &h->poststop };
+	struct strbuf ns = STRBUF(out->arena), cgroup = ns, resctrl = ns, net = ns, rootfs = ns, proc = ns, sec = ns,
+		      hook_lines = ns;
 
 	strbuf_printf(out, "container %s\n", p->id);
 	ns_plan_print(&p->ns, &ns);
 	add_section(out, "namespaces", &ns);
 	cgroup_plan_print(&p->cgroup, &cgroup);
 	add_section(out, "cgroup", &cgroup);
+	resctrl_plan_print(&p->resctrl, &resctrl);
+	if (resctrl.len)
+		add_section(out, "resctrl", &resctrl);
 	net_plan_print(&p->net, &net);
 	add_section(out, "network", &net);
 	rootfs_plan_print(&p->rootfs, &rootfs);

@@ -194,6 +194,38 @@ int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_
 	return result(rt, id, e);
 }
 
+int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, struct err *e)
+{
+	struct arena a = { 0 };
+	struct strbuf text = STRBUF(&a);
+
+	oci_resources_encode(update, &text);
+	record("update %s %s\n", id, strbuf_str(&text));
+	arena_release(&a);
+	return result(rt, id, e);
+}
+
+static struct container_stats stats_of_web;
+
+int container_stats(const struct runtime *rt, const char *id, struct arena *a, struct container_stats *out, struct err *e)
+{
+	(void)a;
+	record("stats %s\n", id);
+	*out = stats_of_web;
+	return result(rt, id, e);
+}
+
+int container_events(const struct runtime *rt, const char *const *ids, size_t n, int64_t interval_ms, const struct event_listener *l,
+		     struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		record("events %s %lld\n", ids[i], (long long)interval_ms);
+		if (l->on_event(l->ctx, &(struct container_event){ .kind = CONTAINER_EVENT_OOM, .id = ids[i] }, e) < 0)
+			return -e->code;
+	}
+	return result(rt, NULL, e);
+}
+
 int bundle_load(const char *bundle, const char *config, struct arena *a, const struct oci_spec **spec, const char **text,
 		const char **abs_bundle, struct err *e)
 {

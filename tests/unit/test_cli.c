@@ -146,7 +146,7 @@ static void usage_errors_are_one_line_and_call_nothing(void)
 
 static void commands_not_built_do_not_exist(void)
 {
-	static const char *const absent[] = { "events", "update", "checkpoint", "restore", "mounts", "wait" };
+	static const char *const absent[] = { "checkpoint", "restore", "mounts", "wait" };
 	char line[64];
 
 	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {

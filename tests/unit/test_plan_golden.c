@@ -6,12 +6,17 @@
 #include "plan/plan.h"
 #include "tap.h"
 
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 
-static const struct { const char *name; enum cgroup_mode mode; } hosts[] = {
-	{ "v1", CGROUP_MODE_V1 }, { "hybrid", CGROUP_MODE_HYBRID }, { "v2", CGROUP_MODE_V2 },
+static const struct {
+	const char *name;
+	enum cgroup_mode mode;
+} hosts[] = {
+	{ "v1", CGROUP_MODE_V1 },
+	{ "hybrid", CGROUP_MODE_HYBRID },
+	{ "v2", CGROUP_MODE_V2 },
 };
 static bool update;
 
@@ -101,7 +106,8 @@ static void environment_keeps_the_last_of_each_name(void)
 	struct plan p;
 	struct err e;
 
-	strbuf_puts(&b, "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"env\":[");
+	strbuf_puts(&b,
+		    "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"env\":[");
 	for (int i = 0; i < 100000; i++)
 		strbuf_printf(&b, "\"V%d=%d\",", i % 50000, i);
 	strbuf_puts(&b, "\"HOME=\"]},\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}");

@@ -1,5 +1,5 @@
-#include "init/users.h"
 #include "base/cleanup.h"
+#include "init/users.h"
 #include "tap.h"
 #include "temp.h"
 
@@ -52,8 +52,11 @@ static void names_come_from_the_image(void)
 
 static void malformed_is_never_root(void)
 {
-	static const char *const bad[] = { "", ":", "bob:", ":0", "nobody", "4294967295", "4294967296", "99999999999999999999", "-1", "+0",
-					   " 0", "0 ", "0x0", "0:", "0:nogroup", "0:4294967295", "big", "neg", "bob:users:0", "0.0" };
+	static const char *const bad[] = { "",       ":",          "bob:",        ":0",
+					   "nobody", "4294967295", "4294967296",  "99999999999999999999",
+					   "-1",     "+0",         " 0",          "0 ",
+					   "0x0",    "0:",         "0:nogroup",   "0:4294967295",
+					   "big",    "neg",        "bob:users:0", "0.0" };
 	uint32_t uid, gid;
 
 	make_files();
