@@ -2,9 +2,8 @@
  *
  *	peer console SOCKET          receives a terminal; then copies what comes out of it to stdout, until its end
  *	peer pidfd SOCKET            receives a pidfd
- *	peer seccomp SOCKET [ERRNO]  receives a seccomp listener and answers what it reports: mkdir fails with ERRNO (default EDOM), any
- *	                             other call goes on, until nobody is left to report
- *	peer silent SOCKET           never accepts
+ *	peer seccomp SOCKET [ERRNO]  receives a seccomp listener and answers what it reports: mkdir fails with ERRNO (default EDOM),
+ *any other call goes on, until nobody is left to report peer silent SOCKET           never accepts
  *
  * Prints "listening" when the socket is there, then what was received: "payload LENGTH TEXT", "descriptors N" and facts about them.
  * Ends after 20 s in any case, with status 3.

@@ -568,6 +568,32 @@ static int cmd_sleep(char **argv)
 	return 0;
 }
 
+static volatile sig_atomic_t told_to_stop;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	told_to_stop = 1;
+}
+
+/* exchange DIR NAME OTHER: exchanges the two names as fast as it can until SIGTERM, against those who use one of them meanwhile. */
+static int cmd_exchange(char **argv)
+{
+	const unsigned exchange = 2; /* RENAME_EXCHANGE; not in every libc */
+	int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n = 0;
+
+	if (dir < 0)
+		return print_error(argv[0]);
+	signal(SIGTERM, on_term);
+	puts("ready");
+	fflush(stdout);
+	while (!told_to_stop)
+		n += syscall(SYS_renameat2, dir, argv[1], dir, argv[2], exchange) == 0;
+	close(dir);
+	return print_result("exchanged", n);
+}
+
 static int cmd_exit(char **argv)
 {
 	fflush(stdout);
@@ -651,7 +677,17 @@ static void try_process(const char *pid)
 	static const struct {
 		const char *name;
 		int flags;
-	} doors[] = { { "exe", O_RDONLY }, { "mem", O_RDWR }, { "root", O_PATH | O_DIRECTORY }, { "cwd", O_PATH | O_DIRECTORY }, { "fd", O_RDONLY | O_DIRECTORY } };
+	} doors[] = { { "exe", O_RDONLY },
+		      { "mem", O_RDWR },
+		      { "root", O_PATH | O_DIRECTORY },
+		      { "cwd", O_PATH | O_DIRECTORY },
+		      { "fd/0", O_PATH },
+		      { "fd/3", O_PATH },
+		      { "fd/4", O_PATH },
+		      { "fd/5", O_PATH },
+		      { "fd/6", O_PATH },
+		      { "fd/7", O_PATH },
+		      { "fd/8", O_PATH } };
 	char path[300];
 
 	snprintf(path, sizeof path, "/proc/%s", pid);
@@ -791,6 +827,7 @@ static const struct command {
 	{ "echo", 0, cmd_echo, "[WORD]..." },
 	{ "echo-stdin", 0, cmd_echo_stdin, "" },
 	{ "env", 0, cmd_env, "" },
+	{ "exchange", 3, cmd_exchange, "DIR NAME OTHER" },
 	{ "exit", 1, cmd_exit, "STATUS" },
 	{ "fds", 0, cmd_fds, "" },
 	{ "flood", 1, cmd_flood, "BYTES" },

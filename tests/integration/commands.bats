@@ -1,0 +1,320 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016 # texts for jq and for the inner shell
+# What only looks: check, plan, spec, features, version, help; the command line, and the log.
+load helpers
+
+setup() {
+    begin_test
+    setup_bundle
+    args /probe write /ran yes
+    ID=$(container_id)
+}
+
+fail() {
+    echo "$*"
+    return 1
+}
+
+# ---------------------------------------------------------------------------------------------------------------------- check, plan
+
+@test "check: nothing for a good bundle, status 0" {
+    run -0 drupe check "$BUNDLE"
+    [ -z "$output" ]
+    docker_like
+    run -0 drupe check "$BUNDLE"
+    [ -z "$output" ]
+    cd "$BUNDLE"
+    run -0 drupe check
+    [ -z "$output" ]
+}
+
+@test "check: every problem at once, in the order of the document, status 1" {
+    config '.process.noNewPrivileges = "true" | .root.readonly = "yes" | .linux.seccomp = [] | .linux.namespaces[0].type = "pids"
+        | .linux.maskedPaths[3] = 7 | .linux.resources.pids.limit = "10" | .process.cwd = "x" | .linux.namespaces[2] = { type: "uts", path: "u" }'
+    run -1 --separate-stderr drupe check "$BUNDLE"
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" = 8 ]
+    [ "$(sed 's/^config.json: line [0-9]*: //; s/: .*//' <<<"$output" | sort)" = "$(printf '%s\n' 'linux.maskedPaths[3]' \
+        'linux.namespaces[0].type' 'linux.namespaces[2].path' linux.resources.pids.limit linux.seccomp process.cwd process.noNewPrivileges \
+        root.readonly | sort)" ]
+    [ "$(grep -o 'line [0-9]*' <<<"$output")" = "$(grep -o 'line [0-9]*' <<<"$output" | sort -k 2 -n)" ]
+}
+
+@test "check: the line of a problem is the line of the file" {
+    config '.process.noNewPrivileges = "true"'
+    run -1 drupe check "$BUNDLE"
+    [[ "$output" == "config.json: line $(grep -n noNewPrivileges "$BUNDLE/config.json" | cut -d: -f1): process.noNewPrivileges: "* ]]
+}
+
+@test "check: a missing rootfs, or one that is a file" {
+    rm -rf "$BUNDLE/rootfs"
+    run -1 drupe check "$BUNDLE"
+    [ "$output" = 'config.json: root.path: rootfs: No such file or directory' ]
+    touch "$BUNDLE/rootfs"
+    run -1 drupe check "$BUNDLE"
+    [ "$output" = 'config.json: root.path: rootfs: not a directory' ]
+}
+
+@test "check: what is in order by itself and not possible" {
+    config '.linux.namespaces |= map(select(.type != "uts"))'
+    run -1 drupe check "$BUNDLE"
+    [ "$output" = 'config.json: hostname: needs a uts namespace; without one it would rename the host' ]
+}
+
+@test "check: a bundle or configuration that cannot be read is an error" {
+    run -1 --separate-stderr drupe check "$BUNDLE/none"
+    [ "$stderr" = "drupe: bundle $BUNDLE/none: No such file or directory" ]
+    run -1 --separate-stderr drupe check --config none.json "$BUNDLE"
+    [[ "$stderr" == 'drupe: '*'none.json: No such file or directory' ]]
+    run -1 --separate-stderr drupe check "$BUNDLE/config.json"
+    [[ "$stderr" == 'drupe: bundle '*': Not a directory' ]]
+    run -1 bash -c '"$1" check "$2" >/dev/full' bash "$RUNTIME" "$BUNDLE/none"
+}
+
+@test "check: a list that cannot be written is an error" {
+    config '.root.readonly = 5'
+    run -1 --separate-stderr bash -c '"$1" check "$2" >/dev/full' bash "$RUNTIME" "$BUNDLE"
+    [ "$stderr" = 'drupe: standard output: write: No space left on device' ]
+}
+
+@test "check: the good samples of the specification are good, the bad ones are not" {
+    local spec=${DRUPE_SPEC_DIR:-$TOP/../shared/spec} sample n=0
+    [ -d "$spec/test/config" ] || skip "no $spec/test/config; DRUPE_SPEC_DIR names the directory of the specification's schema"
+    for sample in "$spec"/test/config/good/*.json; do
+        # Their rootfs is not here, other platforms have no Linux section, and their hosts are other hosts: no fault of the document.
+        run drupe check --config "$sample" "$BUNDLE"
+        [[ "$output" != *": line "* ]] || fail "$output"
+        [ "${#lines[@]}" -le 1 ]
+        n=$((n + 1))
+    done
+    for sample in "$spec"/test/config/bad/*.json; do
+        # Sections of other platforms are unknown members to us.
+        [[ "$sample" != */freebsd-* ]] || continue
+        run -1 drupe check --config "$sample" "$BUNDLE"
+        [[ "$output" == *": line "* ]] || fail "$sample: $output"
+        n=$((n + 1))
+    done
+    [ "$n" -ge 8 ]
+}
+
+@test "plan: prints what would be done and does nothing" {
+    docker_like
+    find "$BUNDLE" -newermt 2000-01-01 -printf '%p %T@ %m\n' | sort >"$BATS_TEST_TMPDIR/tree"
+    run -0 --separate-stderr drupe plan "$BUNDLE"
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" -gt 40 ]
+    [[ "$output" == *'/proc/kcore'* && "$output" == *'no_new_privs'* || "$output" == *seccomp* ]]
+    find "$BUNDLE" -newermt 2000-01-01 -printf '%p %T@ %m\n' | sort | cmp - "$BATS_TEST_TMPDIR/tree"
+    [ -z "$(ls -A "$ROOT")" ]
+}
+
+@test "plan: the same twice, and what a change of the configuration changes" {
+    drupe plan "$BUNDLE" >"$BATS_TEST_TMPDIR/one"
+    drupe plan "$BUNDLE" | cmp - "$BATS_TEST_TMPDIR/one"
+    config '.linux.maskedPaths += ["/proc/interrupts"]'
+    drupe plan "$BUNDLE" >"$BATS_TEST_TMPDIR/two"
+    run diff "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+    [ "$(grep -c '^[<>]' <<<"$output")" = 1 ]
+    [[ "$output" == *'> '*/proc/interrupts* ]]
+}
+
+@test "plan: a bad configuration is an error, one line, as with run" {
+    config '.process.noNewPrivileges = "true"'
+    run -1 --separate-stderr drupe plan "$BUNDLE"
+    [ -z "$output" ]
+    [[ "$stderr" =~ ^"drupe: $BUNDLE/config.json: line "[0-9]+": process.noNewPrivileges: expected boolean, got string"$ ]]
+}
+
+@test "plan and check: without a bundle's name the current directory's; without root" {
+    docker_like
+    chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$BUNDLE"
+    cd "$BUNDLE"
+    run -0 drupe plan
+    [ "${#lines[@]}" -gt 40 ]
+    setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$RUNTIME" || skip "$RUNTIME is in a private directory"
+    run -0 --separate-stderr env -u XDG_RUNTIME_DIR setpriv --reuid 65534 --regid 65534 --clear-groups "$RUNTIME" plan
+    [ "${#lines[@]}" -gt 40 ]
+    run -0 --separate-stderr env -u XDG_RUNTIME_DIR setpriv --reuid 65534 --regid 65534 --clear-groups "$RUNTIME" check
+    [ -z "$output" ]
+}
+
+# --------------------------------------------------------------------------------------------------------- spec, features, version
+
+@test "spec: what it writes passes check, and runs" {
+    rm "$BUNDLE/config.json"
+    cd "$BUNDLE"
+    run -0 drupe spec
+    [ -z "$output" ]
+    [ "$(stat -c '%a %u' config.json)" = '644 0' ]
+    run -0 drupe check
+    [ -z "$output" ]
+    jq -e '.ociVersion == "1.3.0" and .process.noNewPrivileges and .process.terminal and .root.readonly and .process.args == ["sh"]
+        and (.linux.maskedPaths | length) == 10 and (.linux.readonlyPaths | length) == 5' config.json
+    config '.process.terminal = false | .process.args = ["/probe", "nnp", ",", "caps"]'
+    run -0 drupe run "$ID"
+    [ "${lines[0]}" = 'nnp 1' ]
+    [[ "$output" == *'effective 0000000020000420'* ]]
+}
+
+@test "spec: an existing file is left alone, whatever it is" {
+    cd "$BUNDLE"
+    run -1 --separate-stderr drupe spec
+    [ "$stderr" = 'drupe: config.json exists: remove it first' ]
+    cmp config.json <(jq '.process.args = ["/probe", "write", "/ran", "yes"]' "$LIB/base_config.json")
+    ln -s /nonexistent/x link.json
+    run -1 drupe spec --config link.json
+    [ ! -e /nonexistent ]
+    run -0 drupe spec --bundle "$BUNDLE" -f other.json
+    run -0 drupe check -f other.json "$BUNDLE"
+}
+
+@test "spec: --rootless maps ids and has no network of its own" {
+    run -0 drupe spec --rootless --bundle "$BUNDLE" --config rootless.json
+    jq -e '(.linux.namespaces | map(.type) | index("user") and (index("network") | not)) and .linux.uidMappings[0].size == 1
+        and (.linux | has("resources") | not) and ([.mounts[] | .options[]?] | any(startswith("gid=")) | not)' "$BUNDLE/rootless.json"
+    run -0 drupe check -f rootless.json "$BUNDLE"
+}
+
+@test "features: the members that callers look for, and nothing on stderr" {
+    run -0 --separate-stderr drupe features
+    [ -z "$stderr" ]
+    jq -e '.ociVersionMin == "1.0.0" and .ociVersionMax == "1.3.0" and (.hooks | length) == 6
+        and (.mountOptions | index("rro") and index("idmap") and index("ridmap") and index("tmpcopyup") and index("rbind"))
+        and (.annotations | type) == "object" and (.potentiallyUnsafeConfigAnnotations | type) == "array"' <<<"$output"
+    jq -e '.linux | (.namespaces | sort) == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
+        and (.capabilities | length) >= 41 and (.capabilities | index("CAP_CHECKPOINT_RESTORE"))
+        and (.cgroup | .v1 and .v2 and (.systemd | type) == "boolean" and (.systemdUser | type) == "boolean" and (.rdma | type) == "boolean")
+        and (.seccomp | .enabled and (.actions | length) == 9 and (.operators | length) == 7 and (.archs | index("SCMP_ARCH_X86_64"))
+            and (.knownFlags | length) == 4 and (.supportedFlags | length) == 4)
+        and .apparmor.enabled and .selinux.enabled and (.intelRdt.enabled | type) == "boolean"
+        and (.memoryPolicy.modes | length) == 7 and (.memoryPolicy.flags | length) == 3
+        and .mountExtensions.idmap.enabled and .netDevices.enabled' <<<"$output"
+}
+
+@test "features: each mount option it names is understood" {
+    local word
+    for word in $(drupe features | jq -r '.mountOptions[]'); do
+        case $word in
+        bind | rbind | remount | tmpcopyup | idmap | ridmap | copy-symlink | src-nofollow | dest-nofollow) continue ;;
+        esac
+        config --arg w "$word" '.mounts += [{ destination: "/mnt", type: "none", source: "/usr", options: ["rbind", $w] }]'
+    done
+    run -0 drupe plan "$BUNDLE"
+    config '.mounts[-1].options += ["nonsense"]'
+    run -1 drupe plan "$BUNDLE"
+}
+
+@test "version: three lines, of which only the first has the word" {
+    local flag
+    for flag in --version -v -V version; do
+        run -0 --separate-stderr drupe "$flag"
+        [ -z "$stderr" ]
+        [[ "${lines[0]}" =~ ^drupe\ version\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+        [[ "${lines[1]}" == 'commit: '?* ]]
+        [ "${lines[2]}" = 'spec: 1.3.0' ]
+        [ "$(grep -c version <<<"$output")" = 1 ]
+    done
+}
+
+# ------------------------------------------------------------------------------------------------------------------ the command line
+
+@test "help: every command explains itself on standard output, status 0" {
+    local command
+    run -0 --separate-stderr drupe --help
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" -le 24 ]
+    [ "$(wc -L <<<"$output")" -le 80 ]
+    for command in create start run state kill delete exec list ps pause resume spec check plan features version help; do
+        [[ "$output" == *" $command "* ]]
+    done
+    for command in create start run state kill delete exec list ps pause resume spec check plan features version help; do
+        run -0 --separate-stderr drupe "$command" --help
+        [ -z "$stderr" ]
+        [[ "${lines[0]}" == "Usage: drupe $command"* ]]
+        [ "${#lines[@]}" -le 24 ]
+        [ "$(wc -L <<<"$output")" -le 80 ]
+        run -0 drupe "$command" -h
+        run -0 drupe help "$command"
+    done
+}
+
+@test "usage: an unknown command, an unknown flag, too many or too few arguments" {
+    local expected
+    while read -r -a words; do
+        expected=${words[*]#* }
+        IFS='|' read -r line expected <<<"${words[*]}"
+        # shellcheck disable=SC2086 # a list of words
+        run --separate-stderr drupe $line
+        [ "$status" = 1 ]
+        [ -z "$output" ]
+        [[ "$stderr" == "drupe: $expected"* ]] || fail "$line: $stderr"
+        [ "${#stderr_lines[@]}" = 1 ]
+    done <<'END'
+|a command is missing
+frobnicate|unknown command "frobnicate" (see drupe --help)
+--frobnicate state x|unknown flag: --frobnicate
+state --frobnicate x|state: unknown flag: --frobnicate
+state|usage: drupe state
+state a b|usage: drupe state
+check a b|usage: drupe check
+features x|usage: drupe features
+run --bundle|run: flag needs an argument: --bundle
+--log-format xml state x|--log-format: expected one of text, json, got "xml"
+help frobnicate|unknown command "frobnicate" (see drupe --help)
+END
+}
+
+@test "log: JSON is exactly one object on an error, and the same text on stderr" {
+    local log=$BATS_TEST_TMPDIR/log.json
+    config '.process.noNewPrivileges = "true" | .hostname = "a\u001b[31m"'
+    run -1 --separate-stderr drupe --log "$log" --log-format json run --bundle "$BUNDLE" "$ID"
+    [ "$(jq -s 'length' "$log")" = 1 ]
+    [ "$(jq -r .level "$log")" = error ]
+    [ "drupe: $(jq -r .msg "$log")" = "$stderr" ]
+    [[ "$(jq -r .time "$log")" =~ ^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9] ]]
+    [ "$(wc -l <"$log")" = 1 ]
+    # appended to, and a warning is not an error's object
+    config '.process.noNewPrivileges = true | .process.capabilities.bounding += ["CAP_NONE"] | .hostname = "h"'
+    run -0 --separate-stderr drupe --log "$log" --log-format json run --bundle "$BUNDLE" "$ID"
+    [ "$(wc -l <"$log")" = 1 ]
+    run -0 --separate-stderr drupe --log "$log" --log-format json --log-level warning run --bundle "$BUNDLE" "$ID"
+    [ "$(tail -n 1 "$log" | jq -r .level)" = warning ]
+}
+
+@test "log: JSON without a file goes to stderr, alone" {
+    run -1 --separate-stderr drupe --log-format json state "$ID"
+    [ "$(jq -r .level <<<"$stderr")" = error ]
+    [ "${#stderr_lines[@]}" = 1 ]
+}
+
+@test "log: a text log has time, level and message, mode 0644" {
+    local log=$BATS_TEST_TMPDIR/log
+    umask 0
+    run -1 --separate-stderr drupe --log "$log" state "$ID"
+    [[ "$(cat "$log")" == 20*Z\ error:\ "${stderr#drupe: }" ]]
+    [ "$(stat -c %a "$log")" = 644 ]
+}
+
+@test "log: a FIFO, a directory, a link, a device are refused at once; nothing runs" {
+    local log=$BATS_TEST_TMPDIR/log
+    mkfifo "$log"
+    run -1 --separate-stderr timeout 2 "$RUNTIME" --log "$log" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    [ "$stderr" = "drupe: --log $log: not a regular file" ]
+    # with a reader, too
+    exec 9<>"$log"
+    run -1 --separate-stderr timeout 2 "$RUNTIME" --log "$log" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    exec 9>&-
+    [ "$stderr" = "drupe: --log $log: not a regular file" ]
+    rm "$log"
+    mkdir "$log"
+    run -1 --separate-stderr drupe --log "$log" state "$ID"
+    [[ "$stderr" == "drupe: --log $log: "* ]]
+    ln -s "$BATS_TEST_TMPDIR/elsewhere" "$log.link"
+    run -1 --separate-stderr drupe --log "$log.link" state "$ID"
+    [ ! -e "$BATS_TEST_TMPDIR/elsewhere" ]
+    run -1 --separate-stderr drupe --log /dev/full state "$ID"
+    [[ "$stderr" == "drupe: --log /dev/full: not a regular file" ]]
+    run -1 --separate-stderr drupe --log "$BATS_TEST_TMPDIR/none/log" state "$ID"
+    [[ "$stderr" == "drupe: --log "*": No such file or directory" ]]
+    [ ! -e "$BUNDLE/rootfs/ran" ]
+}
