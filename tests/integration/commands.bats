@@ -318,3 +318,19 @@ END
     [[ "$stderr" == "drupe: --log "*": No such file or directory" ]]
     [ ! -e "$BUNDLE/rootfs/ran" ]
 }
+
+@test "run: a directory instead of a name is a bundle, and the name is made up" {
+    args /bin/sh -c 'echo ran; exit 3'
+    run -3 drupe run "$BUNDLE/"
+    [ "$output" = ran ]
+    cd "$BUNDLE"
+    run -3 drupe run ./
+    mv "$BUNDLE" "$BUNDLE two: three"
+    run -3 drupe run "$BUNDLE two: three"
+    mv "$BUNDLE two: three" "$BUNDLE"
+    args /probe trap
+    detached run --detach "$BUNDLE/"
+    run -0 drupe list --quiet
+    [[ "$output" =~ ^bundle-[0-9]+$ ]]
+    run -0 drupe delete --force "$output"
+}

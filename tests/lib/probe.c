@@ -659,6 +659,15 @@ static int cmd_daemon(char **argv)
 	return 0;
 }
 
+/* forks: every process forks as often as it can and never ends; a limit has to stop them. */
+static int cmd_forks(char **argv)
+{
+	while (argv)
+		if (fork() < 0)
+			usleep(1000);
+	return 0;
+}
+
 /* Is this a process of the runtime's, not yet the program it is to be? */
 static bool is_runtime(int proc)
 {
@@ -831,6 +840,7 @@ static const struct command {
 	{ "exit", 1, cmd_exit, "STATUS" },
 	{ "fds", 0, cmd_fds, "" },
 	{ "flood", 1, cmd_flood, "BYTES" },
+	{ "forks", 0, cmd_forks, "" },
 	{ "host", 0, cmd_host, "" },
 	{ "ids", 0, cmd_ids, "" },
 	{ "ioprio", 0, cmd_ioprio, "" },

@@ -89,6 +89,28 @@ static void buildah_invocations(void)
 	expect_call("drupe kill web SIGKILL", "kill web 9\n");
 }
 
+static void run_of_a_directory_makes_a_name_up(void)
+{
+	char pid[32];
+	static const struct {
+		const char *line, *name, *bundle;
+	} cases[] = {
+		{ "drupe run a/b/", "b", "a/b/" },       { "drupe run ./", "bundle", "./" },
+		{ "drupe run /", "bundle", "/" },        { "drupe run ../..", "bundle", "../.." },
+		{ "drupe run /x/a:b", "a_b", "/x/a:b" }, { "drupe run ./.a", "bundle", "./.a" },
+	};
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char want[200];
+
+		snprintf(want, sizeof(want), "run %s-%s bundle=%s", cases[i].name, pid, cases[i].bundle);
+		expect_call(cases[i].line, want);
+	}
+	expect_call("drupe run --bundle x a/b", "run a/b bundle=x");
+	expect_call("drupe create a/b", "create a/b");
+}
+
 static void go_runc_spellings(void)
 {
 	expect_call("drupe --debug --rootless=true --systemd-cgroup=false --criu=/usr/sbin/criu run --detach --no-subreaper "
@@ -211,6 +233,7 @@ static void only_the_first_version_line_says_version(void)
 
 CLI_TAP_MAIN(CASE(containerd_shim_invocations), CASE(buildkit_invocations), CASE(conmon_invocations),
 	     CASE(conmon_rs_repeats_global_flags), CASE(podman_and_crio_direct_invocations), CASE(buildah_invocations),
-	     CASE(go_runc_spellings), CASE(exit_statuses_follow_the_program_or_the_failure),
-	     CASE(usage_errors_are_one_line_and_call_nothing), CASE(commands_not_built_do_not_exist),
-	     CASE(every_help_fits_a_screen_and_has_an_example), CASE(only_the_first_version_line_says_version))
+	     CASE(run_of_a_directory_makes_a_name_up), CASE(go_runc_spellings),
+	     CASE(exit_statuses_follow_the_program_or_the_failure), CASE(usage_errors_are_one_line_and_call_nothing),
+	     CASE(commands_not_built_do_not_exist), CASE(every_help_fits_a_screen_and_has_an_example),
+	     CASE(only_the_first_version_line_says_version))
