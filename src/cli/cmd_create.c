@@ -1,6 +1,10 @@
 /* create, run */
 #include "cli/cli.h"
 
+#include <ctype.h>
+#include <string.h>
+#include <unistd.h>
+
 /* clang-format off */
 #define CREATE_OPTS                                                                                                            \
 	OPT_STR(struct run_options, create.bundle, "bundle", "b", "DIR", "directory of config.json (.)"),                      \
@@ -32,9 +36,36 @@ static int run_create(struct cli *c, void *opts, const struct opt_rest *rest, st
 	return cli_done(container_create(&c->rt, rest->args[0], &o->create, e));
 }
 
+/* The name of a container that was given none: the bundle's, with our pid. */
+static const char *name_after(const char *bundle, struct arena *a)
+{
+	size_t end = strlen(bundle), len = 0;
+
+	while (end && bundle[end - 1] == '/')
+		end--;
+	while (len < end && len < 100 && bundle[end - len - 1] != '/')
+		len++;
+	if (!len || bundle[end - len] == '.')
+		return arena_printf(a, "bundle-%d", (int)getpid());
+	char *name = arena_printf(a, "%.*s-%d", (int)len, bundle + end - len, (int)getpid());
+
+	for (char *p = name; *p; p++)
+		if (!isascii(*p) || (!isalnum(*p) && !strchr("_+.-", *p)))
+			*p = '_';
+	return name;
+}
+
+/* No container has a slash in its name: `run DIR/` is short for --bundle and any name. */
 static int run_run(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)
 {
-	int status = 0, r = container_run(&c->rt, rest->args[0], opts, &status, e);
+	struct run_options *o = opts;
+	const char *id = rest->args[0];
+
+	if (!o->create.bundle && strchr(id, '/')) {
+		o->create.bundle = id;
+		id = name_after(id, c->arena);
+	}
+	int status = 0, r = container_run(&c->rt, id, o, &status, e);
 
 	return r < 0 ? r : status;
 }
@@ -56,9 +87,11 @@ const struct command cmd_create = {
 
 const struct command cmd_run = {
 	.name = "run",
-	.operands = "CONTAINER",
+	.operands = "CONTAINER|DIR/",
 	.brief = "create, start and wait",
-	.help = "Makes a container, runs its program and returns the program's exit status\n(128 + number when a signal ended it).",
+	.help = "Makes a container, runs its program and returns the program's exit status\n(128 + number when a signal ended "
+		"it).\n"
+		"DIR/ is a bundle; the name is then made up.",
 	.example = "run --bundle /srv/web web",
 	.opts = &run_table,
 	.min = 1,
