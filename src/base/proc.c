@@ -97,8 +97,8 @@ int proc_has_executed(pid_t pid, struct err *e)
 
 int proc_open_exact(pid_t pid, uint64_t ticks, struct err *e)
 {
-	uint64_t now;
-	bool zombie;
+	uint64_t now = 0;
+	bool zombie = false;
 	auto_fd int fd = sys_pidfd_open(pid);
 
 	if (fd < 0)

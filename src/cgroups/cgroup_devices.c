@@ -220,8 +220,8 @@ int cg_device_exceptions(const struct cg_dev_rules *rules, struct arena *a, bool
 int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir *dir, const struct cg_dev_rules *rules, bool may_be_refused,
 		       struct err *e)
 {
-	struct cg_dev_rules x;
-	bool by_default;
+	struct cg_dev_rules x = { 0 };
+	bool by_default = false;
 
 	if (cg_device_exceptions(rules, b->arena, &by_default, &x, e) < 0)
 		return -e->code;

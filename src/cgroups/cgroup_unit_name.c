@@ -54,10 +54,11 @@ static bool is_slice(const char *name)
 const char *cg_slice_path(struct arena *a, const char *slice)
 {
 	struct strbuf path = STRBUF(a);
+
+	if (!slice || str_eq(slice, ROOT_SLICE))
+		return "";
 	size_t len = strlen(slice) - strlen(".slice");
 
-	if (str_eq(slice, ROOT_SLICE))
-		return "";
 	for (size_t i = 1; i <= len; i++)
 		if (i == len || slice[i] == '-')
 			strbuf_printf(&path, "/%.*s.slice", (int)i, slice);

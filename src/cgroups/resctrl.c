@@ -102,7 +102,8 @@ static char *one_line(char *text)
 	while (len && text[len - 1] == '\n')
 		text[--len] = '\0';
 	for (char *p = text; *p; p++)
-		*p = *p == '\n' ? ' ' : *p;
+		if (*p == '\n')
+			*p = ' ';
 	return text + strspn(text, " ");
 }
 
@@ -125,7 +126,7 @@ static int add_kernel_reason(const char *mount, struct err *e)
 /* Descriptor of the locked mount. */
 static int lock_tree(const char *mount, struct err *e)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000000 };
+	const struct timespec pause = { .tv_nsec = 10 * 1000000L };
 	auto_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)

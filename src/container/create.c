@@ -77,14 +77,13 @@ static int check_terminal(const struct oci_spec *spec, const struct create_optio
 	return 0;
 }
 
-static struct oci_state *initial_state(const struct plan *p, const struct resctrl_ref *groups, const struct oci_spec *spec,
-				       struct arena *a)
+static struct oci_state *initial_state(const struct plan *p, const struct resctrl_ref *groups, struct arena *a)
 {
 	struct oci_state *s = arena_new(a, struct oci_state);
 
 	*s = (struct oci_state){
 		.version = OCI_STATE_VERSION,
-		.oci_version = spec->oci_version,
+		.oci_version = p->oci_version,
 		.id = p->id,
 		.bundle = p->bundle,
 		.rootfs = p->rootfs.root ? p->rootfs.root : "",
@@ -96,7 +95,7 @@ static struct oci_state *initial_state(const struct plan *p, const struct resctr
 		.terminal = p->proc.terminal,
 		.no_pivot = p->rootfs.no_pivot,
 		.no_new_keyring = !p->sec.new_keyring,
-		.annotations = spec->annotations,
+		.annotations = p->annotations,
 	};
 	state_from_cgroup(&p->cgroup.ref, a, s);
 	state_from_resctrl(groups, a, s);
@@ -395,9 +394,9 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 		r = resctrl_claim(&k.plan->resctrl, &groups, e);
 	if (r == 0)
 		r = store_create(rt, id, &k.c, e);
-	if (r < 0)
+	if (r != 0)
 		return r;
-	k.state = initial_state(k.plan, &groups, k.spec, a);
+	k.state = initial_state(k.plan, &groups, a);
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)
 		r = store_save_config(&k.c, text, e);

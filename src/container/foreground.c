@@ -117,8 +117,10 @@ static bool empty_into(struct bytes *b, int fd)
 static void type_end(struct foreground *f)
 {
 	struct termios t;
-	char end = tcgetattr(f->master, &t) == 0 ? (char)t.c_cc[VEOF] : '\x04';
+	char end = '\x04';
 
+	if (tcgetattr(f->master, &t) == 0)
+		end = (char)t.c_cc[VEOF];
 	f->input_open = false;
 	f->input.at = 0;
 	f->input.v[f->input.end++] = end;

@@ -105,7 +105,7 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 	const struct oci_linux linux_ = { .resources = &no_resources,
 					  .cgroups_path = config ? config->linux_->cgroups_path : NULL };
 	const struct oci_spec spec = { .oci_version = "1.0.0", .linux_ = &linux_, .hooks = &no_hooks };
-	struct cgroup_plan plan;
+	struct cgroup_plan plan = { 0 };
 	struct host h;
 	int r = host_probe(a, &h, e);
 

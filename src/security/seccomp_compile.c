@@ -24,7 +24,7 @@
 #define ERRNO_MAX  4095u /* above, the kernel returns this one */
 #define ARCHES_MAX 24
 #define ARGS_MAX   6
-#define RULES_MAX  (2 * INSNS_MAX)
+#define RULES_MAX  (2ul * INSNS_MAX)
 #define CALLS_MAX  1024 /* numbers of system calls, in the tables here */
 
 /* linux/seccomp.h, whose version may be older than the kernel */
@@ -272,7 +272,7 @@ static bool is_repeated(struct build *b, int number, uint32_t action)
 static int count_rule(struct build *b, bool conditional, struct err *e)
 {
 	if (++b->n_rules > RULES_MAX)
-		return err_set(e, E2BIG, "more than %u rules", RULES_MAX);
+		return err_set(e, E2BIG, "more than %lu rules", RULES_MAX);
 	if (conditional && ++b->n_conditional * b->n_arch > INSNS_MAX)
 		return err_set(e, E2BIG, "more conditions than a filter has instructions, %u", INSNS_MAX);
 	return 0;
