@@ -93,9 +93,13 @@ int write_pid_file(const char *path, pid_t pid, struct err *e)
 
 int check_preserved(unsigned n, struct err *e)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (fcntl((int)(3 + i), F_GETFD) < 0)
+	for (unsigned i = 0; i < n; i++) {
+		int flags = fcntl((int)(3 + i), F_GETFD);
+
+		/* What we were given came through an execve; close-on-exec means that we opened it ourselves, in a gap. */
+		if (flags < 0 || (flags & FD_CLOEXEC))
 			return err_set(e, EBADF, "--preserve-fds %u: descriptor %u is not open", n, 3 + i);
+	}
 	return 0;
 }
 

@@ -71,6 +71,8 @@ static int run_process(struct joiner *j, struct err *e)
 		r = prepare(j, &a, &program, &proc_fd, e);
 	if (r < 0)
 		return r;
+	/* Before READY: it reads a file of the container's. */
+	char *const *envp = complete_env(&j->plan->proc, j->plan->sec.uid, &a);
 	const int keep[] = { j->chan.fd, proc_fd };
 
 	r = fd_close_others(3 + j->plan->proc.keep_fds, keep, 2, e);
@@ -80,8 +82,6 @@ static int run_process(struct joiner *j, struct err *e)
 		r = chan_expect(&j->chan, MSG_START, NULL, 0, NULL, e);
 	if (r < 0)
 		return r;
-	char *const *envp = complete_env(&j->plan->proc, j->plan->sec.uid, &a);
-
 	return exec_program(&j->chan, &j->plan->sec, &j->plan->proc, program, envp, proc_fd, e);
 }
 

@@ -86,8 +86,9 @@ static int run_stage(struct init *in, struct err *e)
 	const struct ns_plan *p = &in->plan->ns;
 	int pidfd = -1;
 
-	/* A namespace we join holds strangers: they must not trace us or look through our descriptors. */
-	if (!p->uid_map.n && prctl(PR_SET_DUMPABLE, 0) < 0)
+	/* A namespace we join holds strangers: they must not trace us or look through our descriptors. Only an unprivileged runtime
+	 * needs init dumpable, to open its uid_map; what strangers could do with that is what they can do anyway. */
+	if ((geteuid() == 0 || !p->uid_map.n) && prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_errno(e, "prctl");
 	int r = stage_join(in, e);
 

@@ -128,11 +128,18 @@ static int open_device(const struct device_op *d, struct err *e)
 	return take_fd(&fd);
 }
 
+/* Read-only: reading and writing a device are not the mount's business, but its mode and owner are, and this inode is the host's.
+ */
 static int open_null(struct err *e)
 {
 	static const struct device_op null = { .path = "/dev/null", .type = S_IFCHR, .major = 1, .minor = 3 };
+	auto_fd int fd = open_device(&null, e);
 
-	return open_device(&null, e);
+	if (fd < 0)
+		return fd;
+	if (tree_set_attr(fd, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
+		return -e->code;
+	return take_fd(&fd);
 }
 
 static int open_sysfs(struct err *e)

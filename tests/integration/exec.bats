@@ -456,3 +456,13 @@ process_file() {
     [ "$(drupe ps --format json "$(container_id)" | jq length)" = 1 ]
     down
 }
+
+@test "--preserve-fds of a descriptor that is not open is an error, and never one of our own" {
+    up
+    for n in 1 2 3 4; do
+        inside --preserve-fds "$n" /probe fds
+        [ "$status" -eq 255 ]
+        [[ "$output" == *'descriptor 3 is not open'* ]]
+    done
+    down
+}

@@ -356,3 +356,11 @@ run_in_v2() {
     [[ "$output" == *'Read-only'* ]]
     run ! grep ' - devtmpfs .* ro' /proc/self/mountinfo
 }
+
+@test "a masked file leaves mode and owner of the host's null device alone" {
+    config '.linux.maskedPaths = ["/proc/keys"]'
+    args /bin/sh -c 'chmod 0666 /proc/keys && echo changed; echo x >/proc/keys && echo written; cat /proc/keys'
+    run_container
+    [[ "$output" != *changed* ]]
+    [[ "$output" == *written* ]]
+}
