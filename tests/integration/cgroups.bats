@@ -69,7 +69,7 @@ no_pid_namespace() { config '.linux.namespaces |= map(select(.type != "pid"))'; 
 
 no_directory() { [ -z "$(find /sys/fs/cgroup -name "$ID" 2>/dev/null)" ]; }
 
-gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
+gone() { ! grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
 
 status_is() { [ "$(drupe state "$ID" | jq -r .status)" = "$1" ]; }
 

@@ -30,7 +30,7 @@ printed() { grep -qx -- "$1" "$BATS_TEST_TMPDIR/out"; }
 
 printed_signals() { [ "$(grep -c '^signal ' "$BATS_TEST_TMPDIR/out")" -ge "$1" ]; }
 
-gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
+gone() { ! grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
 
 end_container() { drupe delete --force "${1:-$ID}"; }
 
@@ -557,6 +557,7 @@ with_fds() {
 @test "a container survives the death of its run, and can be deleted" {
     run_job
     wait_for 5 printed ready
+    wait_for 5 status_is running # the program may be ahead of the record
     kill -KILL $!
     wait $! || true
     status_is running
