@@ -166,7 +166,6 @@ static int fork_init(const struct plan *p, struct init *in, struct created *k, s
 	if (r < 0)
 		return r;
 	in->cgroup_fd = cgroup >= 0 ? cgroup : -1;
-	in->runtime_pid = getpid();
 	pid_t pid = proc_fork(stage ? 0 : init_clone_flags(&p->ns), &pidfd, stage ? -1 : in->cgroup_fd, e);
 
 	if (pid == 0) {

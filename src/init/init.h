@@ -32,7 +32,6 @@ struct init {
 	int cgroup_fd;         /* for CLONE_INTO_CGROUP out of the stage; -1 none */
 	struct rootfs_sources sources;
 	int ns_fds[OCI_NS_COUNT]; /* of plan->ns.join[] */
-	pid_t runtime_pid;     /* our parent, to notice its death */
 };
 
 /* true when a process between runtime and init is needed: to join a pid or user namespace, to create a time namespace with
@@ -56,7 +55,6 @@ struct joiner {
 	int pidfd;         /* of the container's init */
 	uint32_t ns_flags; /* namespaces that differ from ours */
 	int root_fd;       /* >= 0: chroot there (the container has no mount namespace, or was created with --no-pivot) */
-	pid_t runtime_pid;
 };
 
 /* In a child of the runtime: joins, forks the process proper, which awaits a second GO, sends READY, awaits START, confines itself
