@@ -1,0 +1,127 @@
+/* guest_mem.c - a sealed memfd, mapped between two guard pages */
+#include "hwvirt-sandbox/guest_mem.h"
+
+#include "base/cleanup.h"
+#include "base/sys.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static int size_check(uint64_t size, struct err *e)
+{
+	if (size == 0 || size % GUEST_MEM_PAGE || size > GUEST_MEM_MAX)
+		return err_set(e, EINVAL, "guest memory: %" PRIu64 " bytes is not a multiple of %llu between one page and %llu GiB",
+			       size, GUEST_MEM_PAGE, GUEST_MEM_MAX >> 30);
+	return 0;
+}
+
+/* The whole range is reserved without access; the memory is mapped into its middle. */
+static int map(int fd, uint64_t size, uint8_t **base, struct err *e)
+{
+	size_t total = size + 2 * GUEST_MEM_PAGE;
+	uint8_t *range = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (range == MAP_FAILED)
+		return err_errno(e, "guest memory: reserving %zu bytes of addresses", total);
+	if (mmap(range + GUEST_MEM_PAGE, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		err_errno(e, "guest memory: mapping %" PRIu64 " bytes", size);
+		munmap(range, total);
+		return -e->code;
+	}
+	*base = range + GUEST_MEM_PAGE;
+	return 0;
+}
+
+static int adopt(int *fd, uint64_t size, struct guest_mem *out, struct err *e)
+{
+	uint8_t *base;
+	int r = map(*fd, size, &base, e);
+
+	if (r < 0)
+		return r;
+	*out = (struct guest_mem){
+		.base = base,
+		.low_size = size < GUEST_HOLE ? size : GUEST_HOLE,
+		.high_size = size < GUEST_HOLE ? 0 : size - GUEST_HOLE,
+		.fd = take_fd(fd),
+	};
+	return 0;
+}
+
+int guest_mem_create(uint64_t size, struct guest_mem *out, struct err *e)
+{
+	auto_fd int fd = -EBADF;
+	int r = size_check(size, e);
+
+	if (r < 0)
+		return r;
+	fd = sys_memfd_create("guest", SYS_MFD_CLOEXEC | SYS_MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return err_errno(e, "guest memory: memfd_create");
+	if (ftruncate(fd, (off_t)size) < 0)
+		return err_errno(e, "guest memory: %" PRIu64 " bytes", size);
+	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return err_errno(e, "guest memory: sealing it");
+	return adopt(&fd, size, out, e);
+}
+
+int guest_mem_attach(int fd, struct guest_mem *out, struct err *e)
+{
+	auto_fd int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	struct stat st;
+	int seals, r;
+
+	if (own < 0 || fstat(own, &st) < 0)
+		return err_errno(e, "guest memory: descriptor %d", fd);
+	r = size_check(st.st_size < 0 ? 0 : (uint64_t)st.st_size, e);
+	if (r < 0)
+		return r;
+	seals = fcntl(own, F_GET_SEALS);
+	if (seals < 0 || (seals & SEALS) != SEALS)
+		return err_set(e, EINVAL, "guest memory: descriptor %d is not sealed: whoever holds it could shrink it", fd);
+	return adopt(&own, (uint64_t)st.st_size, out, e);
+}
+
+void guest_mem_release(struct guest_mem *m)
+{
+	if (m->base)
+		munmap(m->base - GUEST_MEM_PAGE, m->low_size + m->high_size + 2 * GUEST_MEM_PAGE);
+	close_fd(&m->fd);
+	*m = GUEST_MEM_NONE;
+}
+
+uint8_t *guest_range(const struct guest_mem *m, uint64_t gpa, uint64_t len)
+{
+	if (len == 0)
+		return NULL;
+	if (gpa < m->low_size)
+		return len <= m->low_size - gpa ? m->base + gpa : NULL;
+	if (gpa < GUEST_HIGH)
+		return NULL;
+	gpa -= GUEST_HIGH;
+	if (gpa >= m->high_size || len > m->high_size - gpa)
+		return NULL;
+	return m->base + m->low_size + gpa;
+}
+
+bool guest_read(const struct guest_mem *m, uint64_t gpa, void *to, size_t len)
+{
+	const uint8_t *from = guest_range(m, gpa, len);
+
+	if (from)
+		memcpy(to, from, len);
+	return from || len == 0;
+}
+
+bool guest_write(const struct guest_mem *m, uint64_t gpa, const void *from, size_t len)
+{
+	uint8_t *to = guest_range(m, gpa, len);
+
+	if (to)
+		memcpy(to, from, len);
+	return to || len == 0;
+}
