@@ -23,6 +23,12 @@ must_check int proc_open_exact(pid_t pid, uint64_t ticks, struct err *e);
 /* Waits for a child; returns its exit status as a shell shows it: 0-255, or 128 + signal. */
 must_check int proc_wait(pid_t pid, struct err *e);
 
+/* The exit status, as proc_wait() gives it, of a process that need not be a child. ENODATA: the kernel does not tell, or not yet: of
+ * one that its parent has not reaped it is /proc that tells (pid, known to be the one that started at `ticks`), to whom may trace it; of
+ * one that was, the pidfd (Linux 6.15). */
+must_check int proc_exit_status(int pidfd, struct err *e);
+must_check int proc_zombie_status(pid_t pid, uint64_t ticks, struct err *e);
+
 /* Waits until the process behind pidfd has ended, at most timeout_ms (-1: for ever). Returns 1 ended, 0 timed out. */
 must_check int proc_wait_fd(int pidfd, int timeout_ms, struct err *e);
 

@@ -122,6 +122,15 @@ static inline int sys_pidfd_send_signal(int pidfd, int sig)
 	return (int)syscall(424, pidfd, sig, NULL, 0);
 }
 
+/* PIDFD_GET_INFO (Linux 6.13), as much of it as its first version had. */
+struct sys_pidfd_info {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code; /* as waitpid(2) gives it */
+};
+#define SYS_PIDFD_GET_INFO  0xC040FF0Bu /* _IOWR(0xFF, 11, struct sys_pidfd_info) */
+#define SYS_PIDFD_INFO_EXIT 8ull        /* Linux 6.15; once the process was reaped */
+
 static inline int sys_pidfd_getfd(int pidfd, int fd)
 {
 	return (int)syscall(438, pidfd, fd, 0);

@@ -112,10 +112,11 @@ int cgroup_open(const struct cgroup_ref *r, struct err *e);
 /* The same for where a process of the container is, which may be a cgroup below: proc_dir is its /proc/PID. ENOENT: it is elsewhere. */
 must_check int cgroup_open_of(const struct cgroup_ref *r, int proc_dir, struct err *e);
 
-/* Puts pid into every directory of the ref (those that pid is not in already by CLONE_INTO_CGROUP). sub: path below the
- * container's cgroup for exec --cgroup, or NULL; it must exist in one hierarchy at least. pid 0: the caller itself, which must have
+/* Puts pid into every directory of the ref (those that pid is not in already by CLONE_INTO_CGROUP). subs: paths below the
+ * container's cgroup for exec --cgroup, NULL-terminated, or NULL. "PATH" is for every hierarchy that has it, and one at least must;
+ * "cpu,memory:PATH" for those v1 hierarchies, which must have it. pid 0: the caller itself, which must have
  * one thread only and then joins v1 hierarchies without the kernel's global lock; forty times as fast. */
-must_check int cgroup_join(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e);
+must_check int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, struct err *e);
 
 /* All processes in the cgroup and those below it, sorted, without repeats. */
 must_check int cgroup_procs(const struct cgroup_ref *r, struct arena *a, pid_t **out, size_t *n, struct err *e);

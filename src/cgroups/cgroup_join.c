@@ -88,22 +88,74 @@ static int join_own(const struct cgroup_ref *r, pid_t pid, struct err *e)
 	return 0;
 }
 
-/* A hierarchy without that path gets the process into the container's cgroup itself. */
-static int join_sub(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e)
+/* "cpu,memory:in/here": where the path begins; a colon behind a slash is part of the path. *controllers: what is before it, or
+ * NULL. */
+static const char *split_sub(struct arena *a, const char *sub, const char **controllers)
 {
-	auto_arena struct arena a = { 0 };
-	const char **paths = arena_alloc(&a, (r->n_dirs + 1) * sizeof(*paths)), *below = path_clean(&a, sub);
+	size_t colon = strcspn(sub, ":/");
+
+	*controllers = sub[colon] == ':' ? arena_strndup(a, sub, colon) : NULL;
+	return path_clean(a, *controllers ? sub + colon + 1 : sub);
+}
+
+static const char *path_below(struct arena *a, const struct cgroup_dir *d, const char *below)
+{
+	return arena_printf(a, "%s%s%s", d->path, *below == '/' ? "" : "/", below);
+}
+
+/* A path without controllers is for every hierarchy that has it. */
+static int choose_anywhere(const struct cgroup_ref *r, const char *sub, const char *below, struct arena *a, const char **paths,
+			   struct err *e)
+{
 	bool found = false;
 
 	for (size_t i = 0; i < r->n_dirs; i++) {
-		const char *path = arena_printf(&a, "%s%s%s", r->dirs[i].path, *below == '/' ? "" : "/", below);
-		bool there = access(path, F_OK) == 0;
+		const char *path = path_below(a, &r->dirs[i], below);
 
-		paths[i] = there ? path : r->dirs[i].path;
-		found |= there;
+		if (access(path, F_OK) < 0)
+			continue;
+		paths[i] = path;
+		found = true;
 	}
-	if (!found)
-		return err_set(e, ENOENT, "the container has no cgroup \"%.200s\"", sub);
+	return found ? 0 : err_set(e, ENOENT, "the container has no cgroup \"%.200s\"", sub);
+}
+
+/* One with controllers is for theirs, and each must be one that the container has. */
+static int choose_named(const struct cgroup_ref *r, const char *controllers, const char *below, struct arena *a, const char **paths,
+			struct err *e)
+{
+	for (const char *p = controllers;;) {
+		size_t len = strcspn(p, ","), i = 0;
+		const char *name = arena_strndup(a, p, len);
+
+		while (i < r->n_dirs && (r->dirs[i].v2 || !cg_list_has(r->dirs[i].controllers, name)))
+			i++;
+		if (i == r->n_dirs)
+			return err_set(e, EINVAL, "the container has no cgroup v1 hierarchy of controller \"%.80s\"", name);
+		paths[i] = path_below(a, &r->dirs[i], below);
+		if (access(paths[i], F_OK) < 0)
+			return err_errno(e, "cgroup \"%.200s\" of controller %.80s", below, name);
+		if (!p[len])
+			return 0;
+		p += len + 1;
+	}
+}
+
+/* A hierarchy that nothing is said of gets the process into the container's cgroup itself. */
+static int join_subs(const struct cgroup_ref *r, const char *const *subs, pid_t pid, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	const char **paths = arena_alloc(&a, (r->n_dirs + 1) * sizeof(*paths)), *controllers;
+
+	for (size_t i = 0; i < r->n_dirs; i++)
+		paths[i] = r->dirs[i].path;
+	for (; *subs; subs++) {
+		const char *below = split_sub(&a, *subs, &controllers);
+
+		if ((controllers ? choose_named(r, controllers, below, &a, paths, e)
+				 : choose_anywhere(r, *subs, below, &a, paths, e)) < 0)
+			return -e->code;
+	}
 	for (size_t i = 0; i < r->n_dirs; i++)
 		if (join_dir(&r->dirs[i], paths[i], pid, e) < 0 && !may_be_without(r, e->code))
 			return -e->code;
@@ -118,15 +170,26 @@ static bool has_dotdot(const char *path)
 	return false;
 }
 
-int cgroup_join(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e)
+static int check_subs(const char *const *subs, struct err *e)
 {
-	bool own = !sub || !*sub;
+	for (; *subs; subs++)
+		if (has_dotdot(*subs) || has_dotdot(*subs + strcspn(*subs, ":") + ((*subs)[strcspn(*subs, ":")] == ':')))
+			return err_set(e, EINVAL, "cgroup \"%.200s\" must be below the container's own", *subs);
+	return 0;
+}
 
-	if (!own && has_dotdot(sub))
-		return err_set(e, EINVAL, "cgroup \"%.200s\" must be below the container's own", sub);
-	int res = own ? join_own(r, pid, e) : join_sub(r, sub, pid, e);
+int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	bool own = !subs || !*subs;
+	const char *controllers;
 
+	if (!own && check_subs(subs, e) < 0)
+		return -e->code;
+	int res = own ? join_own(r, pid, e) : join_subs(r, subs, pid, e);
+
+	/* On cgroup2, where there is one path. */
 	if ((res == -EACCES || res == -EPERM) && r->scope && cg_unit_is_users(r))
-		return cg_unit_attach(r, own ? NULL : sub, pid, e);
+		return cg_unit_attach(r, own ? NULL : split_sub(&a, subs[0], &controllers), pid, e);
 	return res;
 }

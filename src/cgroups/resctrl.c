@@ -188,28 +188,53 @@ int resctrl_claim(const struct resctrl_plan *p, struct resctrl_ref *out, struct 
 }
 
 /* All in one write, so that all of it or nothing is in effect. */
+static int write_lines(const struct resctrl_ref *r, const char *where, const char *lines, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	const char *path = arena_printf(&a, "%s/schemata", r->group);
+	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return err_errno(e, "%s: %s", where, path);
+	size_t len = strlen(lines);
+	ssize_t n = RETRY(write(fd, lines, len));
+
+	if (n < 0) {
+		err_errno(e, "%s: writing \"%.150s\" to %.150s", where, one_line(arena_strdup(&a, lines)), path);
+		return add_kernel_reason(r->mount, e);
+	}
+	return (size_t)n == len ? 0 : err_set(e, EFBIG, "%s: %s takes no more than %zd bytes", where, path, n);
+}
+
 static int write_schemata(const struct resctrl_plan *p, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct strbuf text = STRBUF(&a);
-	const char *path = arena_printf(&a, "%s/schemata", p->ref.group);
-	const char *where = p->n_lines == 1 ? p->lines[0].where : "linux.intelRdt";
 
 	for (size_t i = 0; i < p->n_lines; i++)
-		strbuf_printf(&text, "%s%s", i ? "\n" : "", p->lines[i].text);
-	const char *shown = one_line(arena_strdup(&a, strbuf_str(&text)));
+		strbuf_printf(&text, "%s\n", p->lines[i].text);
+	return write_lines(&p->ref, p->n_lines == 1 ? p->lines[0].where : "linux.intelRdt", strbuf_str(&text), e);
+}
 
-	strbuf_puts(&text, "\n");
-	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return err_errno(e, "%s: %s", where, path);
-	ssize_t n = RETRY(write(fd, text.text, text.len));
+int resctrl_update(const struct resctrl_ref *r, const char *lines, struct arena *a, const char **before, struct err *e)
+{
+	char *old;
 
-	if (n < 0) {
-		err_errno(e, "%s: writing \"%.150s\" to %.150s", where, shown, path);
-		return add_kernel_reason(p->ref.mount, e);
-	}
-	return (size_t)n == text.len ? 0 : err_set(e, EFBIG, "%s: %s takes no more than %zd bytes", where, path, n);
+	if (!r->mount)
+		return err_set(e, EINVAL, "linux.intelRdt: the container was created without a class");
+	/* Others may be in one that was there before, or that the config names. */
+	if (!r->owns_group)
+		return err_set(e, EPERM, "linux.intelRdt: class %s is not the container's alone", r->group);
+	auto_fd int lock = lock_tree(r->mount, e);
+	if (lock < 0)
+		return lock;
+	if (file_read_pseudo(AT_FDCWD, arena_printf(a, "%s/schemata", r->group), FILE_MAX, a, &old, e) < 0)
+		return err_in(e, "linux.intelRdt");
+	int w = write_lines(r, "linux.intelRdt", lines, e);
+
+	if (w == 0)
+		*before = old;
+	return w;
 }
 
 /* The kernel's step of bandwidth values, 0 when it has none. */

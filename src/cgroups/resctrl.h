@@ -46,6 +46,10 @@ must_check int resctrl_claim(const struct resctrl_plan *p, struct resctrl_ref *o
  * owns_* of *out say what was made here, named class or not. On failure, what was made is removed again. */
 must_check int resctrl_create(const struct resctrl_plan *p, struct resctrl_ref *out, struct err *e);
 
+/* Changes the class of a container, when it is its alone: lines of schemata, each with its newline; others stay. *before: what it was,
+ * to be written back the same way. EPERM: it is not; EINVAL: there is none. */
+must_check int resctrl_update(const struct resctrl_ref *r, const char *lines, struct arena *a, const char **before, struct err *e);
+
 /* Puts pid, which has one thread, into the class and the monitoring group; what it forks is born there. */
 must_check int resctrl_join(const struct resctrl_ref *r, pid_t pid, struct err *e);
 

@@ -19,10 +19,10 @@
 #define KEEP_FDS_MAX         (1u << 20) /* the kernel's usual ceiling for RLIMIT_NOFILE */
 #define INITIAL_USERNS_INODE 0xEFFFFFFDu
 
-const struct command *const cli_commands[] = { &cmd_create, &cmd_start,    &cmd_run,     &cmd_state, &cmd_kill,
-					       &cmd_delete, &cmd_exec,     &cmd_list,    &cmd_ps,    &cmd_pause,
-					       &cmd_resume, &cmd_update,   &cmd_events,  &cmd_spec,  &cmd_check,
-					       &cmd_plan,   &cmd_features, &cmd_version, &cmd_help,  NULL };
+const struct command *const cli_commands[] = { &cmd_create, &cmd_start,  &cmd_run,      &cmd_state,      &cmd_wait,    &cmd_kill,
+					       &cmd_delete, &cmd_exec,   &cmd_list,     &cmd_ps,         &cmd_pause,   &cmd_resume,
+					       &cmd_update, &cmd_mounts, &cmd_events,   &cmd_checkpoint, &cmd_restore, &cmd_spec,
+					       &cmd_check,  &cmd_plan,   &cmd_features, &cmd_version,    &cmd_help,    NULL };
 
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const log_levels[] = { "error", "warning", "warn", "info", "debug", "trace", NULL };

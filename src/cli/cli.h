@@ -27,10 +27,12 @@ struct command {
 	const char *name;
 	const char *operands; /* "CONTAINER [SIGNAL]"                        */
 	const char *brief;    /* for the list of commands, <= 26 characters */
-	const char *help;     /* one or two lines                           */
+	const char *help;     /* one to three lines                         */
+	const char *man;      /* more, for the manual only; NULL            */
 	const char *example;  /* without the program name                   */
 	const struct opt_table *opts;
 	size_t min, max;      /* operands                                   */
+	bool unlisted;        /* --help has a flag for it                   */
 	bool in_order;        /* the first operand ends the flags           */
 	bool no_root;         /* works without a state directory            */
 	bool creates;         /* makes the state directory when it is missing */
@@ -49,7 +51,7 @@ static inline int cli_done(int r)
 #define OPERANDS_ANY ((size_t)-1)
 
 extern const struct command cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_list, cmd_ps, cmd_pause,
-	cmd_resume, cmd_update, cmd_events, cmd_spec, cmd_features, cmd_version, cmd_check, cmd_plan, cmd_help;
+	cmd_resume, cmd_update, cmd_events, cmd_spec, cmd_features, cmd_version, cmd_check, cmd_plan, cmd_wait, cmd_mounts, cmd_checkpoint, cmd_restore, cmd_help;
 
 /* Every command, in the order of the help text, NULL-terminated. */
 extern const struct command *const cli_commands[];

@@ -14,6 +14,7 @@
 	OPT_STR(struct run_options, create.pidfd_socket, "pidfd-socket", NULL, "SOCK", "send a pidfd of init there"),          \
 	OPT_BOOL(struct run_options, create.no_pivot, "no-pivot", NULL, "move and chroot instead of pivot_root"),              \
 	OPT_BOOL(struct run_options, create.no_new_keyring, "no-new-keyring", NULL, "keep the caller's session keyring"),      \
+	OPT_BOOL(struct run_options, create.record_exit, "record-exit", NULL, "keep the exit status for `wait`"),              \
 	OPT_U32(struct run_options, create.preserve_fds, "preserve-fds", NULL, "N", "pass descriptors 3 to 2+N on")
 /* clang-format on */
 

@@ -5,7 +5,7 @@
 
 struct exec_flags {
 	struct exec_options o;
-	struct opt_list env, caps, gids;
+	struct opt_list env, caps, gids, cgroups;
 	struct opt_flag tty;
 	bool no_subreaper; /* accepted: there is nothing to adopt */
 };
@@ -22,7 +22,7 @@ OPT_TABLE(exec_table, struct exec_flags,
 	  OPT_BOOL(struct exec_flags, o.no_new_privs, "no-new-privs", NULL, "never gain privileges by execve"),
 	  OPT_STR(struct exec_flags, o.apparmor, "apparmor", NULL, "PROFILE", "AppArmor profile"),
 	  OPT_STR(struct exec_flags, o.process_label, "process-label", NULL, "LABEL", "SELinux label"),
-	  OPT_STR(struct exec_flags, o.cgroup, "cgroup", NULL, "PATH", "cgroup below the container's"),
+	  OPT_LIST(struct exec_flags, cgroups, "cgroup", NULL, "[CTRL,..:]PATH", "cgroup below the container's; repeatable"),
 	  OPT_STR(struct exec_flags, o.pid_file, "pid-file", NULL, "FILE", "write the pid of the program"),
 	  OPT_STR(struct exec_flags, o.console_socket, "console-socket", NULL, "SOCK", "send the terminal's master there"),
 	  OPT_STR(struct exec_flags, o.pidfd_socket, "pidfd-socket", NULL, "SOCK", "send a pidfd of the program there"),
@@ -57,6 +57,7 @@ static int run_exec(struct cli *c, void *opts, const struct opt_rest *rest, stru
 	f->o.args = f->o.process_file ? NULL : rest->args + 1;
 	f->o.env = f->env.v;
 	f->o.caps = (const char *const *)f->caps.v;
+	f->o.cgroups = (const char *const *)f->cgroups.v;
 	f->o.additional_gids = join(c->arena, &f->gids);
 	f->o.tty = f->tty.value;
 	f->o.tty_set = f->tty.set;

@@ -20,18 +20,20 @@ static void add_command_help(const struct command *cmd, struct strbuf *out)
 /* Commands in two columns. */
 static void add_program_help(struct strbuf *out)
 {
+	const struct command *shown[32];
 	size_t n = 0;
 
-	while (cli_commands[n])
-		n++;
+	for (size_t i = 0; cli_commands[i] && n < sizeof(shown) / sizeof(shown[0]); i++)
+		if (!cli_commands[i]->unlisted)
+			shown[n++] = cli_commands[i];
 	strbuf_puts(out, "Usage: drupe [global flags] COMMAND [flags] [arguments]\n"
 			 "Runs OCI containers. `drupe COMMAND --help` explains a command.\n\n");
 	for (size_t half = (n + 1) / 2, i = 0; i < half; i++) {
-		const struct command *left = cli_commands[i], *right = i + half < n ? cli_commands[i + half] : NULL;
+		const struct command *left = shown[i], *right = i + half < n ? shown[i + half] : NULL;
 
-		strbuf_printf(out, "  %-9s%-*s", left->name, right ? 27 : 0, left->brief);
+		strbuf_printf(out, "  %-11s%-*s", left->name, right ? 27 : 0, left->brief);
 		if (right)
-			strbuf_printf(out, "  %-9s%s", right->name, right->brief);
+			strbuf_printf(out, "  %-11s%s", right->name, right->brief);
 		strbuf_puts(out, "\n");
 	}
 	strbuf_puts(out, "\n");
@@ -76,6 +78,7 @@ const struct command cmd_help = {
 	.example = "help exec",
 	.max = 1,
 	.no_root = true,
+	.unlisted = true,
 	.run = run_help,
 };
 
@@ -93,5 +96,6 @@ const struct command cmd_version = {
 	.help = "Prints version, commit and the OCI specification this build implements.",
 	.example = "version",
 	.no_root = true,
+	.unlisted = true,
 	.run = run_version,
 };

@@ -13,7 +13,7 @@
 
 struct update_flags {
 	const char *resources, *memory, *memory_reservation, *memory_swap, *pids, *shares, *quota, *period, *burst, *idle,
-		*rt_runtime, *rt_period, *cpus, *mems, *weight, *kernel, *kernel_tcp;
+		*rt_runtime, *rt_period, *cpus, *mems, *weight, *kernel, *kernel_tcp, *l3, *bandwidth;
 };
 
 #define UPDATE_STR(m, nm, sh, ar, h) OPT_STR(struct update_flags, m, nm, sh, ar, h)
@@ -33,6 +33,8 @@ OPT_TABLE(update_table, struct update_flags,
 	  UPDATE_STR(cpus, "cpuset-cpus", NULL, "LIST", "processors: 0-2,7"),
 	  UPDATE_STR(mems, "cpuset-mems", NULL, "LIST", "memory nodes"),
 	  UPDATE_STR(weight, "blkio-weight", NULL, "N", "share of the disks, 10 to 1000"),
+	  UPDATE_STR(l3, "l3-cache-schema", NULL, "SCHEMA", "parts of the L3 cache: L3:0=f;1=ff"),
+	  UPDATE_STR(bandwidth, "mem-bw-schema", NULL, "SCHEMA", "memory bandwidth: MB:0=50;1=70"),
 	  UPDATE_STR(kernel, "kernel-memory", NULL, "SIZE", NULL), UPDATE_STR(kernel_tcp, "kernel-memory-tcp", NULL, "SIZE", NULL));
 
 int size_parse(const char *s, int64_t *out, struct err *e)
@@ -172,13 +174,32 @@ static int from_document(struct cli *c, const struct update_flags *f, const stru
 	return 0;
 }
 
+/* The lines for the container's class of resctrl, or NULL. */
+static int take_schemata(struct cli *c, const struct update_flags *f, const char **out, struct err *e)
+{
+	const char *const lines[] = { given(f->l3), given(f->bandwidth) };
+	struct strbuf text = STRBUF(c->arena);
+
+	for (size_t i = 0; i < 2; i++) {
+		if (lines[i] && strchr(lines[i], '\n'))
+			return err_set(e, EINVAL, "--%s: must be one line", i ? "mem-bw-schema" : "l3-cache-schema");
+		if (lines[i])
+			strbuf_printf(&text, "%s\n", lines[i]);
+	}
+	*out = text.len ? strbuf_str(&text) : NULL;
+	return 0;
+}
+
 static int run_update(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)
 {
 	const struct update_flags *f = opts;
 	const struct oci_resources *update;
+	const char *schemata = NULL;
 	int r = given(f->resources) ? from_document(c, f, &update, e) : from_flags(c, f, &update, e);
 
-	return r < 0 ? r : cli_done(container_update(&c->rt, rest->args[0], update, e));
+	if (r == 0)
+		r = take_schemata(c, f, &schemata, e);
+	return r < 0 ? r : cli_done(container_update(&c->rt, rest->args[0], update, schemata, e));
 }
 
 const struct command cmd_update = {

@@ -1,7 +1,8 @@
-/* log_file.h - where diagnostics go: standard error and the --log file
+/* log_file.h - where diagnostics go: standard error and what --log names
  *
- * Standard error gets human text: errors and warnings always, the rest when there is no file. The file gets every record, as text
- * or as one JSON object a line; --log-format json without a file puts the objects on standard error instead of the text.
+ * Standard error gets human text: errors and warnings always, the rest when there is no log. The log gets every record: a file as text
+ * or as one JSON object a line, the journal as fields, syslog as text. --log-format json without a log puts the objects on
+ * standard error instead of the text.
  */
 #pragma once
 #include "base/err.h"
@@ -9,15 +10,20 @@
 
 #include <stdbool.h>
 
+enum log_kind { LOG_KIND_FILE, LOG_KIND_JOURNAL, LOG_KIND_SYSLOG };
+
 struct log_file {
 	int fd; /* owned; -1: none */
 	bool json;
+	enum log_kind kind;
+	const char *name; /* what records are marked with in the journal and syslog; borrowed */
 };
 
 #define LOG_FILE_NONE ((struct log_file){ .fd = -1 })
 
-/* Opens `target`: a path, "file:PATH", or NULL or "" for none. Only a regular file, the null device and /dev/stderr (same as none)
- * will do: a FIFO could block us. EINVAL another file; ENOTSUP journald: and syslog:. */
+/* Opens `target`: a path, "file:PATH", "journald:NAME", "syslog:NAME", or NULL or "" for none. Of files only a regular one, the null
+ * device and /dev/stderr (same as none) will do: a FIFO could block us. EINVAL another file; the error of connect(2) when nobody
+ * listens there. */
 must_check int log_file_open(const char *target, bool json, struct log_file *out, struct err *e);
 void log_file_close(struct log_file *l);
 

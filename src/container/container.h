@@ -38,6 +38,7 @@ struct create_options {
 	const char *config;         /* --config: a file instead of BUNDLE/config.json; NULL */
 	const char *pid_file, *console_socket, *pidfd_socket; /* NULL: none */
 	bool no_pivot, no_new_keyring;
+	bool record_exit;           /* keep the exit status for container_wait() */
 	unsigned preserve_fds;
 };
 
@@ -53,7 +54,8 @@ struct exec_options {
 	char *const *env;           /* --env, NULL-terminated or NULL */
 	const char *const *caps;    /* --cap, NULL-terminated or NULL */
 	const char *additional_gids; /* "10,20" or NULL */
-	const char *apparmor, *process_label, *cgroup;
+	const char *apparmor, *process_label;
+	const char *const *cgroups; /* --cgroup "[ctrl,..:]PATH", NULL-terminated or NULL */
 	bool tty, tty_set, detach, no_new_privs, ignore_paused;
 	const char *pid_file, *console_socket, *pidfd_socket;
 	unsigned preserve_fds;
@@ -70,6 +72,8 @@ must_check int container_exec(const struct runtime *rt, const char *id, const st
 /* all: every process of the container, when it has no pid namespace of its own. */
 must_check int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
 must_check int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
+/* Waits for the end, or looks back at it: *status is 0-255, or 128 + signal. ENODATA: it has ended, and nobody kept how (see wait.c). */
+must_check int container_wait(const struct runtime *rt, const char *id, int *status, struct err *e);
 must_check int container_pause(const struct runtime *rt, const char *id, bool pause, struct err *e);
 
 /* ENOENT: the text is `container "ID" does not exist`. Strings live in *a. */
@@ -79,9 +83,16 @@ must_check int container_list(const struct runtime *rt, struct arena *a, struct 
 /* Host pids of the container's processes. */
 must_check int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e);
 
+/* Adds mounts to a container that lives, all or none, by the same rules as those it was made with; removes mounts that were added so,
+ * by their destinations. EINVAL: not of a kind that can be added, or was not added. EBUSY: in use, or the container is paused. */
+must_check int container_mounts_add(const struct runtime *rt, const char *id, const struct oci_mount_list *list, struct err *e);
+must_check int container_mounts_remove(const struct runtime *rt, const char *id, const struct oci_mount_list *list, struct err *e);
+
 /* Changes the limits that `update` names, also of a created or a paused container, which stays that. ESRCH: it is stopped. The limits
- * in force are stored, so that the next update starts from them; on failure the old ones stay (see cgroup_update()). */
-must_check int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, struct err *e);
+ * in force are stored, so that the next update starts from them; on failure the old ones stay (see cgroup_update()). schemata: lines for
+ * the container's class of resctrl, or NULL (see resctrl_update()). */
+must_check int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, const char *schemata,
+				struct err *e);
 
 /* Interfaces of a network namespace of its own, but the loopback. */
 struct net_interface {

@@ -246,6 +246,8 @@ static int record_created(struct created *k, const struct create_options *o, str
 	k->state->pid = k->pid;
 	k->state->status = "created";
 	r = store_save(&k->c, k->state, e);
+	if (r == 0 && o->record_exit)
+		r = store_pin(&k->c, k->pidfd, e);
 	if (r == 0 && o->pidfd_socket)
 		r = send_fd_to_socket(o->pidfd_socket, "--pidfd-socket", "standard", k->pidfd, e);
 	if (r == 0 && o->pid_file)

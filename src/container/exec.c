@@ -236,7 +236,7 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 }
 
 /* The namespaces in which the container's init is and we are not. */
-static int differing_namespaces(int proc_dir, uint32_t *out, struct err *e)
+int differing_namespaces(int proc_dir, uint32_t *out, struct err *e)
 {
 	static const struct {
 		const char *name;
@@ -264,7 +264,7 @@ static int differing_namespaces(int proc_dir, uint32_t *out, struct err *e)
 	return 0;
 }
 
-static int open_proc_dir(const struct oci_state *s, struct err *e)
+int open_proc_dir(const struct oci_state *s, struct err *e)
 {
 	char path[32];
 
@@ -313,7 +313,7 @@ static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 		r = sec_set_affinity_of(stage, x->plan.sec.affinity_initial, e);
 	/* v1 and hybrid hierarchies, and a named sub-cgroup, are joined by the stage; its child inherits them. */
 	if (r == 0 && x->cgroup_fd < 0)
-		r = cgroup_join(&x->cgroup, x->o->cgroup, stage, e);
+		r = cgroup_join(&x->cgroup, x->o->cgroups, stage, e);
 	if (r == 0)
 		r = resctrl_join(&x->resctrl, stage, e);
 	if (r == 0)
@@ -397,7 +397,7 @@ static int enter(struct exec *x, struct err *e)
 		return r;
 	auto_fd int root = -1;
 	/* execCPUAffinity names CPUs for the time before the cgroup. */
-	x->cgroup_fd = x->o->cgroup || x->plan.sec.affinity_initial ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
+	x->cgroup_fd = x->o->cgroups || x->plan.sec.affinity_initial ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
 	if (x->c->state->no_pivot || !(j.ns_flags & SYS_CLONE_NEWNS)) {
 		root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)

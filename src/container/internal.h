@@ -19,6 +19,10 @@ void resctrl_from_state(const struct oci_state *s, struct resctrl_ref *r);
 /* A pidfd of the container's init. ESRCH: "container not running". */
 must_check int open_init(const struct oci_state *s, struct err *e);
 
+/* /proc/PID of the container's init, to be opened while a pidfd of it is held; the namespaces in which that is and we are not. */
+must_check int open_proc_dir(const struct oci_state *s, struct err *e);
+must_check int differing_namespaces(int proc_dir, uint32_t *out, struct err *e);
+
 /* Sends fd over the unix stream socket at path with the given payload: one sendmsg, one descriptor (console-socket and
  * pidfd-socket protocol). The path may be longer than sun_path. what names the option in errors. */
 must_check int send_fd_to_socket(const char *path, const char *what, const char *payload, int fd, struct err *e);
@@ -72,6 +76,9 @@ must_check int destroy(const struct runtime *rt, struct container *c, const stru
 
 /* After the program began: state "running", poststart hooks. A failing hook is an error; the caller destroys the container. */
 must_check int after_start(struct container *c, const struct oci_spec *spec, struct err *e);
+
+/* Stores how the container ended, for a later wait. Takes the lock for that. */
+void record_exit(struct container *c, int status);
 
 /* Blocks all signals that wait_foreground() passes on. From then on they wait for it, and nothing but SIGKILL keeps us from cleaning
  * up; to be called before the process is started. */

@@ -64,6 +64,8 @@ static int run_foreground(const struct runtime *rt, struct created *k, const str
 		return code;
 	}
 	*status = code;
+	if (o->keep)
+		record_exit(&k->c, code);
 	return finish(rt, k, o->keep, e);
 }
 

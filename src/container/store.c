@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/retry.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -292,6 +293,70 @@ int store_load_resources(const struct container *c, struct arena *a, const struc
 	return 0;
 }
 
+int store_save_mounts(struct container *c, const struct oci_live_mount_list *l, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf text = STRBUF(&a);
+
+	oci_live_mounts_encode(l, &text);
+	int r = file_write_atomic(c->dir_fd, "mounts.json", 0600, text.text, text.len, e);
+
+	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+}
+
+int store_load_mounts(const struct container *c, struct arena *a, struct oci_live_mount_list *out, struct err *e)
+{
+	char *text;
+	ssize_t n = file_read(c->dir_fd, "mounts.json", CONFIG_MAX, true, a, &text, e);
+
+	*out = (struct oci_live_mount_list){ 0 };
+	if (n == -ENOENT)
+		return 0;
+	if (n >= 0 && oci_live_mounts_parse(a, text, (size_t)n, out, e) == 0)
+		return 0;
+	return err_in(e, "stored mounts of container \"%s\"", c->id);
+}
+
+int store_save_exit(struct container *c, int status, struct err *e)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", status);
+
+	return file_write_atomic(c->dir_fd, "exit", 0600, text, (size_t)n, e);
+}
+
+int store_load_exit(const struct container *c, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	uint32_t status;
+	char *text;
+	ssize_t n = file_read(c->dir_fd, "exit", 15, true, &a, &text, e);
+
+	if (n < 0)
+		return (int)n;
+	text[strcspn(text, "\n")] = '\0';
+	if (parse_u32(text, &status, e) < 0)
+		return err_in(e, "exit");
+	return (int)(status & 0xff);
+}
+
+int store_pin(const struct container *c, int pidfd, struct err *e)
+{
+	auto_fd int place = openat(c->dir_fd, "init", O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600);
+	auto_fd int tree = place < 0 ? -1 : sys_open_tree(pidfd, "", SYS_OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
+
+	if (place < 0)
+		return err_errno(e, "state directory of container \"%s\"", c->id);
+	if (tree < 0 || sys_move_mount(tree, "", place, "", SYS_MOVE_MOUNT_F_EMPTY | SYS_MOVE_MOUNT_T_EMPTY) < 0)
+		return err_errno(e, "--record-exit: the kernel does not keep a pidfd (Linux 6.15 does)");
+	return 0;
+}
+
+int store_open_pinned(const struct container *c)
+{
+	return openat(c->dir_fd, "init", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
 /* The address goes through our descriptor, so the length of the state directory's path never matters. */
 static struct sockaddr_un socket_address(const struct container *c)
 {
@@ -326,6 +391,17 @@ void store_remove_socket(const struct container *c)
 	(void)unlinkat(c->dir_fd, "start.sock", 0);
 }
 
+static void remove_file(int dir, const char *name)
+{
+	char path[64];
+
+	if (unlinkat(dir, name, 0) == 0 || errno != EBUSY)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/init", dir); /* the one that may be a mount point */
+	(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+	(void)unlinkat(dir, name, 0);
+}
+
 int store_remove(struct container *c, struct err *e)
 {
 	int copy = openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -339,7 +415,7 @@ int store_remove(struct container *c, struct err *e)
 	/* The files are our own, temporaries of a killed command included. A directory is not, and stops us. */
 	while ((d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			(void)unlinkat(c->dir_fd, d->d_name, 0);
+			remove_file(c->dir_fd, d->d_name);
 	(void)closedir(dir);
 	if (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_errno(e, "state directory of container \"%s\"", c->id);

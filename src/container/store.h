@@ -1,4 +1,4 @@
-/* store.h - the state directories: ROOT/ID with state.json, config.json, resources.json, start.sock
+/* store.h - the state directories: ROOT/ID with state.json, config.json, resources.json, start.sock; exit and init with `wait`
  *
  * mkdir of ROOT/ID is the claim of the id; flock on it serialises commands that change the container. Every access goes by the
  * descriptor, never again by a path. Internal to container/.
@@ -42,6 +42,19 @@ must_check int store_load_config(const struct container *c, struct arena *a, con
 /* The limits in force since the last update; what is loaded without one are those of the config. */
 must_check int store_save_resources(struct container *c, const struct oci_resources *r, struct err *e);
 must_check int store_load_resources(const struct container *c, struct arena *a, const struct oci_resources **out, struct err *e);
+
+/* The mounts that were added since it was made, in order; none without a file. */
+must_check int store_save_mounts(struct container *c, const struct oci_live_mount_list *l, struct err *e);
+must_check int store_load_mounts(const struct container *c, struct arena *a, struct oci_live_mount_list *out, struct err *e);
+
+/* How it ended; ENOENT: nobody has said. */
+must_check int store_save_exit(struct container *c, int status, struct err *e);
+must_check int store_load_exit(const struct container *c, struct err *e);
+
+/* Has the directory hold a pidfd, by a mount on the file "init"; opens that pidfd again (-1: there is none). EINVAL: the kernel cannot
+ * mount it (Linux 6.14). */
+must_check int store_pin(const struct container *c, int pidfd, struct err *e);
+int store_open_pinned(const struct container *c);
 
 /* Makes start.sock, listening; a connection to it. */
 must_check int store_listen(const struct container *c, struct err *e);

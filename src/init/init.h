@@ -61,6 +61,24 @@ struct joiner {
  * and executes. */
 _Noreturn void joiner_run(struct joiner *j);
 
+/* A process that changes the mounts of an existing container: adds those of the plan, or removes those of the list. */
+struct mounter {
+	const struct rootfs_plan *plan;  /* NULL: remove */
+	struct rootfs_sources *sources;
+	const struct live_mount *remove;
+	size_t n_remove;
+	struct chan chan;
+	int pidfd, root_fd, proc; /* the first two as in struct joiner; proc: the host's procfs */
+	uint32_t ns_flags;
+};
+
+#define MOUNT_REPORT_PATH_MAX (MSG_DATA_MAX - 8)
+struct mount_report { uint64_t id; char path[MOUNT_REPORT_PATH_MAX]; }; /* as long as the path is */
+
+/* In a child of the runtime. As the joiner: GO, STAGE, GO; then a ROOTFS with a struct mount_report for each mount that was added, or an
+ * empty one for each that was removed. What was added is undone unless an ACK follows. */
+_Noreturn void mounter_run(struct mounter *m);
+
 /* ---- parts shared by init and joiner (exec_program.c) ---- */
 
 /* Points 0, 1 and 2 to the terminal's slave (consumed), as controlling terminal of the new session. */

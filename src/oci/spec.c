@@ -161,6 +161,9 @@ SHARED_SHAPE(oci_spec, check_spec,
 	F_OBJS(struct oci_spec, mounts, "mounts", 0, oci_mount),
 	F_MAP(struct oci_spec, annotations, "annotations", NONEMPTY));
 
+struct mounts { struct oci_mount_list mounts; };
+SHAPE(mounts, NULL, F_OBJS(struct mounts, mounts, "mounts", REQUIRED, oci_mount));
+
 /* clang-format on */
 
 /* ---- ways in ---- */
@@ -195,6 +198,27 @@ int oci_process_parse(struct arena *a, const char *text, size_t len, const struc
 		return -e->code;
 	*out = process;
 	return 0;
+}
+
+/* An array at the top, which no table describes: the same as a document that has it as its member. */
+int oci_mounts_parse(struct arena *a, const char *text, size_t len, const struct oci_mount_list **out, struct err *e)
+{
+	const struct json *tree;
+	struct mounts *all = arena_new(a, struct mounts);
+	int r = json_parse(a, text, len, &tree, e);
+
+	if (r < 0)
+		return r;
+	struct json *list = arena_new(a, struct json);
+
+	*list = *tree;
+	list->key = "mounts";
+	struct json document = { .type = JSON_OBJECT, .child = list, .len = 1, .line = tree->line };
+
+	r = decode(a, &shape_mounts, &document, all, e);
+	if (r == 0)
+		*out = &all->mounts;
+	return r;
 }
 
 int oci_resources_parse(struct arena *a, const char *text, size_t len, const struct oci_resources **out, struct err *e)

@@ -199,6 +199,9 @@ must_check int oci_spec_check(struct arena *a, const char *text, size_t len, con
 /* Decodes a `process` object alone (exec --process), with the same rules. */
 must_check int oci_process_parse(struct arena *a, const char *text, size_t len, const struct oci_process **out, struct err *e);
 
+/* A JSON array of mounts, as in "mounts" of a config. */
+must_check int oci_mounts_parse(struct arena *a, const char *text, size_t len, const struct oci_mount_list **out, struct err *e);
+
 /* Decodes a `linux.resources` object alone (update --resources). */
 must_check int oci_resources_parse(struct arena *a, const char *text, size_t len, const struct oci_resources **out, struct err *e);
 

@@ -61,6 +61,14 @@ SHARED_SHAPE(oci_state, check_state,
 	F_BOOL(struct oci_state, terminal, "terminal", 0),
 	F_MAP(struct oci_state, annotations, "annotations", 0));
 
+SHAPE(oci_live_mount, NULL,
+	F_STR(struct oci_live_mount, destination, "destination", REQUIRED | ABSOLUTE),
+	F_STR(struct oci_live_mount, path, "path", REQUIRED | ABSOLUTE),
+	F_U64(struct oci_live_mount, id, "id", REQUIRED));
+
+struct live_mounts { struct oci_live_mount_list mounts; };
+SHAPE(live_mounts, NULL, F_OBJS(struct live_mounts, mounts, "mounts", REQUIRED, oci_live_mount));
+
 struct version { uint32_t version; };
 SHAPE(version, NULL, F_U32(struct version, version, "version", REQUIRED));
 
@@ -102,6 +110,29 @@ void oci_state_encode(const struct oci_state *s, struct strbuf *out)
 
 	json_begin(&w, out, 0);
 	encode(&w, NULL, &shape_oci_state, s);
+}
+
+int oci_live_mounts_parse(struct arena *a, const char *text, size_t len, struct oci_live_mount_list *out, struct err *e)
+{
+	struct live_mounts all = { 0 };
+	const struct json *tree;
+	int r = json_parse(a, text, len, &tree, e);
+
+	if (r == 0)
+		r = decode(a, &shape_live_mounts, tree, &all, e);
+	if (r == 0)
+		*out = all.mounts;
+	return r;
+}
+
+void oci_live_mounts_encode(const struct oci_live_mount_list *l, struct strbuf *out)
+{
+	static struct oci_live_mount none;
+	struct live_mounts all = { { l->n ? l->v : &none, l->n } };
+	struct json_writer w;
+
+	json_begin(&w, out, 0);
+	encode(&w, NULL, &shape_live_mounts, &all);
 }
 
 void oci_state_for_hook(const char *oci_version, const char *id, const char *status, int pid, const char *bundle,

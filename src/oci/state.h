@@ -13,6 +13,16 @@ struct oci_state_cgroup_list { struct oci_state_cgroup *v; size_t n; };
 /* The groups of resctrl, as in cgroups/resctrl.h. */
 struct oci_state_resctrl { const char *mount, *group, *mon_group; bool owns_group, owns_mon_group; };
 
+/* A mount that was added to a living container: what mounts.json holds. */
+struct oci_live_mount {
+	const char *destination; /* as asked for, cleaned       */
+	const char *path;        /* where it came to be, without links */
+	uint64_t id;             /* the kernel's, of the mount  */
+};
+struct oci_live_mount_list { struct oci_live_mount *v; size_t n; };
+must_check int oci_live_mounts_parse(struct arena *a, const char *text, size_t len, struct oci_live_mount_list *out, struct err *e);
+void oci_live_mounts_encode(const struct oci_live_mount_list *l, struct strbuf *out);
+
 /* What state.json holds. */
 struct oci_state {
 	uint32_t version;

@@ -22,6 +22,27 @@ static inline unsigned op_new_attrs(const struct mount_op *op)
 	return (unsigned)((op->attr_set & ~op->rec_attr_clr) | op->rec_attr_set);
 }
 
+/* ---- mount.c ---- */
+
+/* The part of struct statx that we need; the C libraries disagree on having it. */
+struct mount_id_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes, pad0[2];
+	uint64_t ino, pad1[13], mnt_id, pad2[13];
+};
+#define STATX_INO_MNT_ID 0x1100u /* STATX_INO, STATX_MNT_ID */
+_Static_assert(sizeof(struct mount_id_statx) == 256, "statx(2) fills 256 bytes");
+
+/* Carries out one operation. *root may become another: what is mounted on it. */
+must_check int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e);
+
+/* ---- sources.c ---- */
+
+/* No descriptor yet, and room for all. */
+void sources_init(const struct rootfs_plan *p, struct arena *a, struct rootfs_sources *s);
+must_check int open_mount(const struct rootfs_plan *p, const struct rootfs_userns *u, size_t i, struct arena *a,
+			  struct rootfs_sources *s, struct err *e);
+
 /* ---- tree.c: thin layers over the mount system calls ---- */
 
 /* err_errno() that knows ENOSYS: the mount API of Linux 5.14 is missing. */

@@ -66,14 +66,6 @@ static int open_target(int root, const struct mount_op *op, bool is_dir, struct 
 	return t->fd < 0 ? t->fd : 0;
 }
 
-/* The part of struct statx that we need; the C libraries disagree on having it. */
-struct mount_id_statx {
-	uint32_t mask, pad0[7];
-	uint64_t ino, pad1[13], mnt_id, pad2[13];
-};
-#define STATX_INO_MNT_ID 0x1100u /* STATX_INO, STATX_MNT_ID */
-_Static_assert(sizeof(struct mount_id_statx) == 256, "statx(2) fills 256 bytes");
-
 /* Is fd the same place, in the same mount, as root? */
 static bool is_root(int root, int fd)
 {
@@ -199,12 +191,13 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 		return -e->code;
 	if (op->kind == MOUNT_CGROUP_V1 && cgroup_mount_fill(p, s, op, fd, e) < 0)
 		return -e->code;
-	for (size_t k = 0; k < op->n_propagation; k++)
-		if (tree_set_propagation(fd, op->propagation[k], e) < 0)
-			return -e->code;
-	if (op->late_readonly)
+	int r = 0;
+
+	for (size_t k = 0; k < op->n_propagation && r == 0; k++)
+		r = tree_set_propagation(fd, op->propagation[k], e);
+	if (op->late_readonly || s->keep)
 		s->mounts[i] = take_fd(&fd);
-	return 0;
+	return r;
 }
 
 /* ---- binds ---- */
@@ -243,7 +236,11 @@ static int mount_bind(struct rootfs_sources *s, size_t i, const struct mount_op 
 		return -e->code;
 	auto_fd int target = t.fd;
 
-	return attach(root, fd, target, e);
+	if (attach(root, fd, target, e) < 0)
+		return -e->code;
+	if (s->keep)
+		s->mounts[i] = take_fd(&fd);
+	return 0;
 }
 
 static int remount(const struct mount_op *op, int root, struct err *e)
@@ -253,7 +250,7 @@ static int remount(const struct mount_op *op, int root, struct err *e)
 	return fd < 0 ? fd : tree_apply_attrs(fd, op, e);
 }
 
-static int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e)
+int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e)
 {
 	const struct mount_op *op = &p->mounts[i];
 

@@ -103,6 +103,8 @@ struct rootfs_sources {
 	int *devices;  /* n_devices: in a user namespace, clones of host nodes                                      */
 	int sysfs;     /* clone of the host's /sys, where a new sysfs may be refused                               */
 	int null;      /* clone of the host's null device, for masked files; verified                               */
+	bool keep;     /* rootfs_add() only: mounts[] holds what was attached, so that it can be undone             */
+	size_t *made_below, n_tried; /* the same: how much of each destination was there before; how many were tried */
 };
 
 /* Where the user namespaces of id-mapped mounts come from. */
@@ -133,6 +135,26 @@ void rootfs_close_sources(const struct rootfs_plan *p, struct rootfs_sources *s)
 /* Init side, in the new namespaces (the cgroup namespace too). Attaches the root and carries out all mounts, devices and links.
  * Returns an O_PATH descriptor of the new root. */
 must_check int rootfs_mount(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e);
+
+/* ---- mounts of a container that lives (live.c) ---- */
+
+/* Is every mount of the plan one that can be added, and removed again? EINVAL: one is not. Pure. */
+must_check int rootfs_check_live(const struct rootfs_plan *p, struct err *e);
+
+/* Runtime side: as rootfs_open_sources(), the mounts only. */
+must_check int rootfs_open_live(const struct rootfs_plan *p, const struct rootfs_userns *u, struct arena *a,
+				struct rootfs_sources *out, struct err *e);
+
+struct live_mount { const char *path; uint64_t id; }; /* where it is, without links; the kernel's number of it */
+
+/* In the container's namespaces and root. proc (borrowed): a procfs. Carries out all mounts of the plan; out has room for as many. On
+ * failure none is left, nor a mount point made for it; rootfs_undo_live() does the same later. */
+must_check int rootfs_add_live(const struct rootfs_plan *p, struct rootfs_sources *s, int proc, struct arena *a,
+			       struct live_mount *out, struct err *e);
+void rootfs_undo_live(const struct rootfs_plan *p, struct rootfs_sources *s, int proc);
+
+/* In the container's namespaces and root: removes one; one that is gone is only warned of. EBUSY: it is in use, or something else is mounted there. */
+must_check int rootfs_remove_live(const struct live_mount *m, struct err *e);
 
 /* Init side: opens a terminal of the container's own devpts, binds it on /dev/console (when there is a /dev), chowns the slave to
  * uid, sets the window size (0,0: leave). root (borrowed) is rootfs_mount()'s. *master and *slave receive descriptors, pty_name

@@ -169,8 +169,8 @@ static int open_root(const struct rootfs_plan *p, struct err *e)
 	return take_fd(&fd);
 }
 
-static int open_mount(const struct rootfs_plan *p, const struct rootfs_userns *u, size_t i, struct arena *a,
-		      struct rootfs_sources *s, struct err *e)
+int open_mount(const struct rootfs_plan *p, const struct rootfs_userns *u, size_t i, struct arena *a, struct rootfs_sources *s,
+	       struct err *e)
 {
 	const struct mount_op *op = &p->mounts[i];
 
@@ -251,20 +251,26 @@ static int *no_fds(struct arena *a, size_t n)
 	return v;
 }
 
-int rootfs_open_sources(const struct rootfs_plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
-			struct err *e)
+void sources_init(const struct rootfs_plan *p, struct arena *a, struct rootfs_sources *s)
 {
-	struct rootfs_sources s = {
+	*s = (struct rootfs_sources){
 		.root = -1,
 		.sysfs = -1,
 		.null = -1,
 		.mounts = no_fds(a, p->n_mounts),
 		.userns = no_fds(a, p->n_mounts),
-		.links = arena_alloc(a, (p->n_mounts + 1) * sizeof(*s.links)),
+		.links = arena_alloc(a, (p->n_mounts + 1) * sizeof(*s->links)),
 		.cgroups = no_fds(a, p->cgroup.n),
 		.devices = no_fds(a, p->n_devices),
 	};
+}
 
+int rootfs_open_sources(const struct rootfs_plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
+			struct err *e)
+{
+	struct rootfs_sources s;
+
+	sources_init(p, a, &s);
 	if (open_all(p, u, a, &s, e) < 0) {
 		rootfs_close_sources(p, &s);
 		return -e->code;

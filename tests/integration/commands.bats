@@ -224,10 +224,11 @@ fail() {
     [ -z "$stderr" ]
     [ "${#lines[@]}" -le 24 ]
     [ "$(wc -L <<<"$output")" -le 80 ]
-    for command in create start run state kill delete exec list ps pause resume spec check plan features version help; do
+    for command in create start run state wait kill delete exec list ps pause resume update mounts events checkpoint restore spec check plan features; do
         [[ "$output" == *" $command "* ]]
     done
-    for command in create start run state kill delete exec list ps pause resume spec check plan features version help; do
+    for command in create start run state wait kill delete exec list ps pause resume update mounts events checkpoint restore spec check plan features \
+        version help; do
         run -0 --separate-stderr drupe "$command" --help
         [ -z "$stderr" ]
         [[ "${lines[0]}" == "Usage: drupe $command"* ]]
@@ -317,6 +318,63 @@ END
     run -1 --separate-stderr drupe --log "$BATS_TEST_TMPDIR/none/log" state "$ID"
     [[ "$stderr" == "drupe: --log "*": No such file or directory" ]]
     [ ! -e "$BUNDLE/rootfs/ran" ]
+}
+
+# A datagram socket, for one record, in a /run and a /dev that only this process and its children see.
+daemon_says() {
+    unshare --mount --propagation private python3 - "$@" 3>&- <<'END'
+import ctypes, os, socket, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+path = sys.argv[1]
+null = os.open("/dev/null", os.O_RDWR)
+place = "/run" if path.startswith("/run") else "/dev"
+assert libc.mount(b"tmpfs", place.encode(), b"tmpfs", 0, None) == 0
+os.makedirs(os.path.dirname(path), exist_ok=True)
+end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+end.bind(path)
+end.settimeout(5)
+subprocess.run(sys.argv[2:], stdin=null, stdout=null, stderr=null)
+sys.stdout.write(end.recv(4096).decode() + "\n")
+END
+}
+
+@test "log: the journal gets fields, syslog a line; without their sockets nothing is done" {
+    run -0 daemon_says /run/systemd/journal/socket "$RUNTIME" --root "$ROOT" --log=journald:web --log-level debug state "$ID"
+    [ "${lines[0]}" = PRIORITY=3 ]
+    [ "${lines[1]}" = SYSLOG_IDENTIFIER=drupe ]
+    [[ "${lines[2]}" == SYSLOG_PID=[1-9]* ]]
+    [ "${lines[3]}" = ID=web ]
+    [ "${lines[4]}" = "MESSAGE=container \"$ID\" does not exist" ]
+    run -0 daemon_says /dev/log "$RUNTIME" --root "$ROOT" --log=syslog:web state "$ID"
+    [[ "$output" == '<27>drupe['[1-9]*"]: web: container \"$ID\" does not exist" ]]
+    if [ ! -S /run/systemd/journal/socket ]; then
+        run -1 --separate-stderr drupe --log journald:web run --bundle "$BUNDLE" "$ID"
+        [ "$stderr" = 'drupe: --log journald:web: /run/systemd/journal/socket: No such file or directory' ]
+        [ ! -e "$BUNDLE/rootfs/ran" ]
+    fi
+}
+
+@test "log: file: in front of a name, and the levels" {
+    local log=$BATS_TEST_TMPDIR/log level
+    run -1 drupe --log "file:$log" --log-level error state "$ID"
+    [ "$(wc -l <"$log")" = 1 ]
+    for level in error warning warn info debug trace; do
+        run -1 --separate-stderr drupe --log "$log" --log-level "$level" state "$ID"
+        [ "${#stderr_lines[@]}" = 1 ]
+    done
+}
+
+@test "checkpoint and restore: what callers ask before they try, and one line when they do" {
+    run -0 --separate-stderr drupe checkpoint --help
+    [ -z "$stderr" ]
+    run -1 drupe restore --lsm-mount-context
+    [[ "$output" == *'flag needs an argument'* ]]
+    run -1 --separate-stderr drupe checkpoint --image-path "$BATS_TEST_TMPDIR" "$ID"
+    [ -z "$output" ]
+    [ "$stderr" = "drupe: checkpoint of container \"$ID\": this build has no checkpoint and restore yet" ]
+    run -1 drupe restore --image-path "$BATS_TEST_TMPDIR" --bundle "$BUNDLE" -no-subreaper --detach "$ID"
+    [ "$output" = "drupe: restore of container \"$ID\": this build has no checkpoint and restore yet" ]
+    [ -z "$(ls -A "$ROOT")" ]
 }
 
 @test "run: a directory instead of a name is a bundle, and the name is made up" {

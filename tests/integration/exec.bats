@@ -332,10 +332,28 @@ process_file() {
     mkdir "$dir/below"
     detached exec --detach --cgroup below --pid-file "$BATS_TEST_TMPDIR/pid" "$(container_id)" /probe trap
     grep -q '/below$' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/cgroup"
-    for below in ../.. below/../../x /.. nothere; do
+    for below in ../.. below/../../x /.. nothere nonsense:below pids:../x pids:/nothere; do
         inside "--cgroup=$below" /probe exit 0
         [ "$status" = 255 ]
     done
+    down
+}
+
+@test "--cgroup: by controller, repeated" {
+    up
+    local dir=/sys/fs/cgroup/pids freezer=/sys/fs/cgroup/freezer
+    [ -d "$dir" ] && [ -d "$freezer" ] || skip 'needs cgroup v1 hierarchies of pids and freezer'
+    dir+=$(sed -n 's/^[0-9]*:pids://p' "/proc/$(init_pid)/cgroup")
+    freezer+=$(sed -n 's/^[0-9]*:freezer://p' "/proc/$(init_pid)/cgroup")
+    mkdir "$dir/one" "$freezer/two"
+    detached exec --detach --cgroup pids:one --cgroup=freezer:/two --pid-file "$BATS_TEST_TMPDIR/pid" "$(container_id)" /probe trap
+    [[ "$(sed -n 's/^[0-9]*:pids://p' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/cgroup")" == */one ]]
+    [[ "$(sed -n 's/^[0-9]*:freezer://p' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/cgroup")" == */two ]]
+    # The others: where the container is.
+    diff <(grep -v ':pids:\|:freezer:' "/proc/$(init_pid)/cgroup") \
+        <(grep -v ':pids:\|:freezer:' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/cgroup")
+    inside --cgroup freezer:one /probe exit 0
+    [ "$status" = 255 ]
     down
 }
 

@@ -98,6 +98,7 @@ static void record_create(const struct create_options *o)
 	record_str("pidfd", o->pidfd_socket);
 	record_bool("no-pivot", o->no_pivot);
 	record_bool("no-new-keyring", o->no_new_keyring);
+	record_bool("record-exit", o->record_exit);
 	if (o->preserve_fds)
 		record(" fds=%u", o->preserve_fds);
 }
@@ -145,7 +146,8 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 	record_bool("ignore-paused", o->ignore_paused);
 	record_str("apparmor", o->apparmor);
 	record_str("label", o->process_label);
-	record_str("cgroup", o->cgroup);
+	for (size_t i = 0; o->cgroups && o->cgroups[i]; i++)
+		record_str("cgroup", o->cgroups[i]);
 	record_create(&(struct create_options){ .pid_file = o->pid_file, .console_socket = o->console_socket,
 						.pidfd_socket = o->pidfd_socket, .preserve_fds = o->preserve_fds });
 	*status = status_of_program;
@@ -168,6 +170,31 @@ int container_pause(const struct runtime *rt, const char *id, bool pause, struct
 {
 	record("%s %s", pause ? "pause" : "resume", id);
 	return result(rt, id, e);
+}
+
+int container_wait(const struct runtime *rt, const char *id, int *status, struct err *e)
+{
+	record("wait %s\n", id);
+	*status = status_of_program;
+	return result(rt, id, e);
+}
+
+static int record_mounts(const char *verb, const struct runtime *rt, const char *id, const struct oci_mount_list *list, struct err *e)
+{
+	record("mounts %s %s", verb, id);
+	for (size_t i = 0; i < list->n; i++)
+		record_str("at", list->v[i].destination);
+	return result(rt, id, e);
+}
+
+int container_mounts_add(const struct runtime *rt, const char *id, const struct oci_mount_list *list, struct err *e)
+{
+	return record_mounts("add", rt, id, list, e);
+}
+
+int container_mounts_remove(const struct runtime *rt, const char *id, const struct oci_mount_list *list, struct err *e)
+{
+	return record_mounts("remove", rt, id, list, e);
 }
 
 int container_info(const struct runtime *rt, const char *id, struct arena *a, struct container_info *out, struct err *e)
@@ -194,13 +221,14 @@ int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_
 	return result(rt, id, e);
 }
 
-int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, struct err *e)
+int container_update(const struct runtime *rt, const char *id, const struct oci_resources *update, const char *schemata,
+		     struct err *e)
 {
 	struct arena a = { 0 };
 	struct strbuf text = STRBUF(&a);
 
 	oci_resources_encode(update, &text);
-	record("update %s %s\n", id, strbuf_str(&text));
+	record("update %s %s\n%s", id, strbuf_str(&text), schemata ? schemata : "");
 	arena_release(&a);
 	return result(rt, id, e);
 }
@@ -275,6 +303,16 @@ static int scratch(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+/* A file with this text; its path in `path`. */
+__attribute__((unused)) static void put_scratch(const char *name, const char *text, char *path, size_t size)
+{
+	int fd = scratch(name);
+
+	expect(fd_write_all(fd, text, strlen(text), &(struct err){ 0 }) == 0);
+	close(fd);
+	snprintf(path, size, "%s/%s", dir, name);
 }
 
 /* Runs "drupe LINE" (split at blanks; %D is the scratch directory) and returns its exit status. */

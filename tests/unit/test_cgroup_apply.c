@@ -295,6 +295,11 @@ static void sleep_on(void)
 		pause();
 }
 
+static int join_sub(const struct cgroup_ref *r, const char *sub, struct err *e)
+{
+	return cgroup_join(r, (const char *const[]){ sub, NULL }, 0, e);
+}
+
 /* A child that joins by itself (sub: a cgroup below, or NULL), tells so, and goes on as told. */
 static pid_t joined_child(const struct cgroup_ref *r, const char *sub, void (*go_on)(void))
 {
@@ -307,7 +312,7 @@ static pid_t joined_child(const struct cgroup_ref *r, const char *sub, void (*go
 	if (pid == 0) {
 		struct err e;
 
-		if (cgroup_join(r, sub, 0, &e) < 0)
+		if (join_sub(r, sub, &e) < 0)
 			printf("# %s\n", e.text);
 		else
 			expect(write(ready[1], "y", 1) == 1);
@@ -396,9 +401,13 @@ static void refusals(struct view *v)
 	expect(str_ends(e.text, "exists and is frozen"));
 	expect_ok(cgroup_freeze(&p.ref, false, 1000, &err));
 	expect_ok(cgroup_create(&again, &err)); /* empty and thawed: taken over */
-	expect(cgroup_join(&p.ref, "no/such", 0, &e) == -ENOENT);
+	expect(join_sub(&p.ref, "no/such", &e) == -ENOENT);
 	expect_str(e.text, "the container has no cgroup \"no/such\"");
-	expect(cgroup_join(&p.ref, "a/../../x", 0, &e) == -EINVAL);
+	expect(join_sub(&p.ref, "a/../../x", &e) == -EINVAL);
+	expect(join_sub(&p.ref, "..", &e) == -EINVAL && join_sub(&p.ref, "cpu:../x", &e) == -EINVAL);
+	expect(join_sub(&p.ref, "nonsense:/", &e) == -EINVAL);
+	expect_str(e.text, "the container has no cgroup v1 hierarchy of controller \"nonsense\"");
+	expect(join_sub(&p.ref, "cpu,:/", &e) == -EINVAL && join_sub(&p.ref, ":/", &e) == -EINVAL);
 	expect(!is_in(v, getpid())); /* the failed joins did not move us */
 	expect_ok(cgroup_remove(&p.ref, 1000, &err));
 }
@@ -450,7 +459,7 @@ static void hard_end(struct view *v)
 	if (fork_child() == 0) { /* comes in when it likes, perhaps in the middle of the end */
 		struct err e;
 
-		if (cgroup_join(&p.ref, "in", 0, &e) < 0)
+		if (join_sub(&p.ref, "in", &e) < 0)
 			_exit(255);
 		keep_forking();
 	}

@@ -166,19 +166,60 @@ static void usage_errors_are_one_line_and_call_nothing(void)
 	expect_refusal("/usr/bin/drupe-vm start web", 1, "drupe: VM mode is not part of this build yet\n");
 }
 
-static void commands_not_built_do_not_exist(void)
+/* podman asks like this; every flag that callers send is parsed, and then refused with the rest. */
+static void checkpoint_answers_probes_and_is_refused(void)
 {
-	static const char *const absent[] = { "checkpoint", "restore", "mounts", "wait" };
-	char line[64];
+	static const char *const lines[] = {
+		"drupe checkpoint --image-path i --work-path w --leave-running --tcp-established --ext-unix-sk --shell-job "
+		"--file-locks --pre-dump --parent-path ../p --manage-cgroups-mode soft --lazy-pages --page-server h:1 --status-fd "
+		"3 "
+		"--empty-ns network --auto-dedup --link-remap --tcp-skip-in-flight --network-lock skip web",
+		"drupe restore --image-path i --work-path w --bundle b --detach --pid-file p --console-socket s --tcp-established "
+		"--ext-unix-sk --shell-job --file-locks --manage-cgroups-mode ignore --lsm-profile apparmor:x --lsm-mount-context "
+		"c "
+		"-no-subreaper --no-pivot --empty-ns network --auto-dedup --lazy-pages --tcp-close web",
+	};
 
-	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
-		snprintf(line, sizeof(line), "drupe %s --help", absent[i]);
-		expect(run(line) == 1 && !*output);
-		expect(has(errors, "unknown command"));
+	for (size_t i = 0; i < 2; i++) {
+		expect(run(lines[i]) == 1 && !*called && !*output);
+		expect(has(errors, "this build has no checkpoint and restore yet\n"));
 	}
-	expect(run("drupe --help") == 0);
-	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
-		expect(!has(output, absent[i]) || !strcmp(absent[i], "wait"));
+	expect(run("drupe checkpoint --help") == 0 && *output && !*errors);
+	expect(run("drupe restore --help") == 0 && *output && !*errors);
+	expect_refusal("drupe restore --lsm-mount-context", 1, "drupe: restore: flag needs an argument: --lsm-mount-context\n");
+	expect_refusal("drupe checkpoint --manage-cgroups-mode x web", 1,
+		       "drupe: checkpoint: --manage-cgroups-mode: expected one of soft, full, strict, ignore, got \"x\"\n");
+}
+
+static void wait_prints_the_status(void)
+{
+	status_of_program = 137;
+	expect(run("drupe wait web") == 0);
+	expect_str(output, "137\n");
+	expect_str(called, "wait web\n");
+	status_of_program = 0;
+	expect(run("drupe wait gone") == 1 && !*output);
+}
+
+static void mounts_come_from_an_array(void)
+{
+	char file[128];
+
+	put_scratch("l", "[{\"destination\":\"/a\",\"options\":[\"bind\"]},{\"destination\":\"/b\"}]", file, sizeof(file));
+	expect_call("drupe mounts add web %D/l", "mounts add web at=/a at=/b");
+	expect(sealed == 1);
+	expect_call("drupe mounts remove web %D/l", "mounts remove web at=/a at=/b");
+	expect_refusal("drupe mounts move web f", 1,
+		       "drupe: mounts: expected add or remove, got \"move\" (see drupe mounts --help)\n");
+	expect(run("drupe mounts add web %D/none") == 1 && has(errors, "No such file") && !*called);
+	static const char *const bad[] = { "{}", "null", "7", "[{\"destination\":7}]", "[{}]", "[]]", "" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put_scratch("l", bad[i], file, sizeof(file));
+		expect(run("drupe mounts add web %D/l") == 1 && !*called);
+		if (!has(errors, "/l: line 1: "))
+			printf("# %s: %s", bad[i], errors), tap_failed = true;
+	}
 }
 
 static void check_screen(const char *line)
@@ -235,5 +276,5 @@ CLI_TAP_MAIN(CASE(containerd_shim_invocations), CASE(buildkit_invocations), CASE
 	     CASE(conmon_rs_repeats_global_flags), CASE(podman_and_crio_direct_invocations), CASE(buildah_invocations),
 	     CASE(run_of_a_directory_makes_a_name_up), CASE(go_runc_spellings),
 	     CASE(exit_statuses_follow_the_program_or_the_failure), CASE(usage_errors_are_one_line_and_call_nothing),
-	     CASE(commands_not_built_do_not_exist), CASE(every_help_fits_a_screen_and_has_an_example),
-	     CASE(only_the_first_version_line_says_version))
+	     CASE(checkpoint_answers_probes_and_is_refused), CASE(wait_prints_the_status), CASE(mounts_come_from_an_array),
+	     CASE(every_help_fits_a_screen_and_has_an_example), CASE(only_the_first_version_line_says_version))

@@ -51,6 +51,14 @@ static void each_flag_of_update_sets_its_limit(void)
 		    "update web {\"memory\":{" MEMORY_REST ",\"cpu\":{},\"pids\":{\"limit\":0},\"blockIO\":{\"weight\":10}}\n");
 }
 
+static void update_of_a_class_is_lines_of_schemata(void)
+{
+	expect_call("drupe update --mem-bw-schema MB:0=50 --l3-cache-schema L3:0=f;1=ff web",
+		    "update web {\"memory\":{" MEMORY_REST ",\"cpu\":{},\"pids\":{},\"blockIO\":{}}\nL3:0=f;1=ff\nMB:0=50\n");
+	expect(run("drupe update --l3-cache-schema L3:0=f\nMB:0=1 web") == 1 && !*called);
+	expect(has(errors, "drupe: --l3-cache-schema: must be one line"));
+}
+
 static void update_refuses_what_is_no_limit(void)
 {
 	expect(run("drupe update --memory 1q web") == 1 && !*called);
@@ -130,4 +138,5 @@ static void statistics_have_the_known_names(void)
 }
 
 CLI_TAP_MAIN(CASE(sizes_are_read_in_powers_of_1024), CASE(each_flag_of_update_sets_its_limit),
-	     CASE(update_refuses_what_is_no_limit), CASE(events_prints_what_happens), CASE(statistics_have_the_known_names))
+	     CASE(update_of_a_class_is_lines_of_schemata), CASE(update_refuses_what_is_no_limit), CASE(events_prints_what_happens),
+	     CASE(statistics_have_the_known_names))

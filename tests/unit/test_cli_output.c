@@ -1,6 +1,8 @@
 /* What the commands print, and what the log gets. */
 #include "cli_fake.h"
 
+#include <sys/socket.h>
+
 static void unwritable_output_is_an_error(void)
 {
 	static const char *const lines[] = {
@@ -296,8 +298,36 @@ static void a_log_that_could_block_is_refused(void)
 	unlink(path);
 	expect(run("drupe --log /dev/null start web") == 0);
 	expect(run("drupe --log /dev/stderr --log-format json start gone") == 1 && *errors == '{');
-	expect(run("drupe --log journald:x start web") == 1 && has(errors, "only files are supported"));
-	expect(run("drupe --log syslog:x start web") == 1 && has(errors, "only files are supported"));
+}
+
+static void expect_datagram(enum log_kind kind, const char *before_pid, const char *behind)
+{
+	char text[512], filled[512];
+	int pair[2];
+
+	expect(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0);
+	struct log_file l = { .fd = pair[0], .kind = kind, .name = "a\nPRIORITY=0" };
+	struct log_sink s = log_file_sink(&l, LOG_LEVEL_DEBUG);
+
+	s.put(s.ctx, LOG_LEVEL_DEBUG, "odd\nID=x");
+	ssize_t n = recv(pair[1], text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	text[n > 0 ? n : 0] = '\0';
+	snprintf(filled, sizeof(filled), "%s%d%s", before_pid, (int)getpid(), behind);
+	expect_str(text, filled);
+	/* A daemon that does not read: neither stuck nor killed. */
+	for (int i = 0; i < 10000; i++)
+		s.put(s.ctx, LOG_LEVEL_DEBUG, "again");
+	close(pair[1]);
+	s.put(s.ctx, LOG_LEVEL_DEBUG, "gone");
+	close(pair[0]);
+}
+
+static void the_journal_gets_fields_and_syslog_a_line(void)
+{
+	expect_datagram(LOG_KIND_JOURNAL,
+			"PRIORITY=7\nSYSLOG_IDENTIFIER=drupe\nSYSLOG_PID=", "\nID=a?PRIORITY=0\nMESSAGE=odd?ID=x\n");
+	expect_datagram(LOG_KIND_SYSLOG, "<31>drupe[", "]: a?PRIORITY=0: odd?ID=x");
 }
 
 static void control_characters_do_not_reach_the_terminal(void)
@@ -329,5 +359,5 @@ CLI_TAP_MAIN(CASE(state_has_the_keys_in_the_known_order), CASE(list_aligns_its_c
 	     CASE(signals_by_number_and_name), CASE(features_lists_what_callers_ask_for), CASE(spec_writes_a_valid_config_once),
 	     CASE(check_prints_problems_and_nothing_else), CASE(plan_prints_the_plan_of_an_example),
 	     CASE(json_log_gets_exactly_one_object_a_failure), CASE(logs_are_appended_with_mode_0644),
-	     CASE(a_log_that_could_block_is_refused), CASE(control_characters_do_not_reach_the_terminal),
-	     CASE(warnings_appear_by_level_and_format))
+	     CASE(a_log_that_could_block_is_refused), CASE(the_journal_gets_fields_and_syslog_a_line),
+	     CASE(control_characters_do_not_reach_the_terminal), CASE(warnings_appear_by_level_and_format))

@@ -218,6 +218,28 @@ static void the_class_of_the_id_is_made_joined_and_removed(void)
 	clean_up();
 }
 
+static void a_class_of_its_own_can_be_changed_and_put_back(void)
+{
+	auto_arena struct arena a = { 0 };
+	const struct oci_intel_rdt own = { .l3_cache_schema = "L3:0=ff" },
+				   named = { .clos_id = "gold", .l3_cache_schema = "L3:0=ff" };
+	struct resctrl_ref claimed, made;
+	const char *before = NULL, *ignored;
+	struct err e;
+
+	set_up();
+	new_schemata = "";
+	expect(create(&a, &own, &claimed, &made, &e) == 0);
+	put(path_of(&a, "web"), "schemata", "L3:0=ff\n");
+	expect(resctrl_update(&made, "L3:0=0f\nMB:0=10\n", &a, &before, &e) == 0);
+	expect_str(before, "L3:0=ff\n");
+	expect(str_starts(content(&a, "web/schemata"), "L3:0=0f\nMB:0=10\n")); /* a fake file keeps what is not overwritten */
+	expect(create(&a, &named, &claimed, &made, &e) == 0);
+	expect(resctrl_update(&claimed, "L3:0=1\n", &a, &ignored, &e) == -EPERM);
+	expect(resctrl_update(&(struct resctrl_ref){ 0 }, "L3:0=1\n", &a, &ignored, &e) == -EINVAL);
+	clean_up();
+}
+
 static void a_named_class_is_made_once_and_stays(void)
 {
 	auto_arena struct arena a = { 0 };
@@ -497,8 +519,8 @@ static void the_class_is_made_under_the_lock_of_the_mount(void)
 }
 
 TAP_MAIN(CASE(without_intel_rdt_nothing_is_touched), CASE(without_resctrl_any_intel_rdt_is_refused),
-	 CASE(the_class_of_the_id_is_made_joined_and_removed), CASE(a_named_class_is_made_once_and_stays),
-	 CASE(a_class_that_allows_something_else_is_neither_joined_nor_changed),
+	 CASE(the_class_of_the_id_is_made_joined_and_removed), CASE(a_class_of_its_own_can_be_changed_and_put_back),
+	 CASE(a_named_class_is_made_once_and_stays), CASE(a_class_that_allows_something_else_is_neither_joined_nor_changed),
 	 CASE(a_class_of_the_id_that_was_there_before_stays), CASE(a_class_by_name_alone_must_exist),
 	 CASE(the_root_class_is_joined_and_never_removed), CASE(a_monitoring_group_in_a_named_class_goes_and_the_class_stays),
 	 CASE(the_kernels_own_reason_is_told_and_nothing_is_left), CASE(no_more_classes_and_no_monitors_are_errors),
