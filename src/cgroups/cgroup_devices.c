@@ -10,9 +10,8 @@
  * anything else less than all means both b and c - the v1 kernel file would take it for "everything".
  *
  * cgroup v2 checks by an eBPF program (cgroup_bpf.c) exactly as described. The v1 controller knows a default and exceptions to it,
- * each for a type, a number or any, and cannot have exceptions to exceptions; so the rules are reduced to such a list here, and
- * what cannot be expressed is refused. One relief: mknod of a denied device stays possible where only our default for mknod
- * allows it, because a node alone opens nothing.
+ * each for a type, a number or any, and cannot have exceptions to exceptions; so the rules are reduced to such a list
+ * (cgroup_exceptions.c), and what cannot be expressed is refused.
  */
 #include "base/str.h"
 #include "cgroups/cgroup_internal.h"
@@ -124,59 +123,7 @@ int cg_device_rules(const struct oci_device_rule_list *list, struct arena *a, st
 	return 0;
 }
 
-/* ---- the v1 controller: exceptions to a default ---- */
-
-static bool covers(int64_t wide, int64_t narrow)
-{
-	return wide == -1 || wide == narrow;
-}
-
-static bool same_device(const struct cg_dev_rule *a, const struct cg_dev_rule *b)
-{
-	return a->type == b->type && a->major == b->major && a->minor == b->minor;
-}
-
-static bool overlap(const struct cg_dev_rule *a, const struct cg_dev_rule *b)
-{
-	return a->type == b->type && (a->access & b->access) && (covers(a->major, b->major) || covers(b->major, a->major)) &&
-	       (covers(a->minor, b->minor) || covers(b->minor, a->minor));
-}
-
-static void add_exception(struct cg_dev_rules *x, const struct cg_dev_rule *r)
-{
-	for (size_t i = 0; i < x->n; i++) {
-		if (same_device(&x->v[i], r)) {
-			x->v[i].access |= r->access;
-			x->v[i].ours &= r->ours;
-			return;
-		}
-	}
-	x->v[x->n++] = *r;
-}
-
-/* Takes from the exceptions what the rule, which agrees with the default, covers. */
-static int cut_exceptions(struct cg_dev_rules *x, const struct cg_dev_rule *r, struct err *e)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < x->n; i++) {
-		struct cg_dev_rule *ex = &x->v[i];
-
-		if (overlap(ex, r)) {
-			bool whole = covers(r->major, ex->major) && covers(r->minor, ex->minor);
-
-			if (!whole && !(ex->ours && ex->access == CG_DEV_MKNOD))
-				return err_set(e, ENOTSUP,
-					       "the cgroup v1 devices controller cannot take a part out of a wider rule");
-			if (whole)
-				ex->access &= (uint8_t)~r->access;
-		}
-		if (ex->access)
-			x->v[kept++] = *ex;
-	}
-	x->n = kept;
-	return 0;
-}
+/* ---- the v1 controller ---- */
 
 static const char *number_text(struct arena *a, int64_t n)
 {
@@ -188,33 +135,6 @@ const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r)
 	return arena_printf(a, "%c %s:%s %s%s%s", r->type, number_text(a, r->major), number_text(a, r->minor),
 			    r->access & CG_DEV_READ ? "r" : "", r->access & CG_DEV_WRITE ? "w" : "",
 			    r->access & CG_DEV_MKNOD ? "m" : "");
-}
-
-static int reduce(const struct cg_dev_rules *rules, struct cg_dev_rules *x, struct err *e)
-{
-	bool by_default = rules->v[0].allow;
-
-	for (size_t i = 1; i < rules->n; i++) {
-		const struct cg_dev_rule *r = &rules->v[i];
-
-		if (r->allow != by_default)
-			add_exception(x, r);
-		else if (cut_exceptions(x, r, e) < 0)
-			return err_in(e, WHERE "[%zu]", r->index);
-	}
-	return 0;
-}
-
-int cg_device_exceptions(const struct cg_dev_rules *rules, struct arena *a, bool *by_default, struct cg_dev_rules *out,
-			 struct err *e)
-{
-	struct cg_dev_rules x = { .v = arena_alloc(a, (rules->n + 1) * sizeof(*x.v)) };
-
-	if (rules->n && reduce(rules, &x, e) < 0)
-		return -e->code;
-	*by_default = rules->n == 0 || rules->v[0].allow;
-	*out = x;
-	return 0;
 }
 
 int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir *dir, const struct cg_dev_rules *rules, bool may_be_refused,

@@ -64,6 +64,8 @@ must_check int cg_plan_devices_v1(struct cg_builder *b, const struct cgroup_dir 
 /* The rules as v1 has them: a default and exceptions to it. ENOTSUP as above. */
 must_check int cg_device_exceptions(const struct cg_dev_rules *rules, struct arena *a, bool *by_default, struct cg_dev_rules *out,
 				    struct err *e);
+/* The same, but an exception of which a part is taken out stays whole. */
+void cg_devices_left(const struct cg_dev_rules *rules, struct arena *a, struct cg_dev_rules *out);
 /* "c 1:3 rwm" */
 const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r);
 

@@ -283,12 +283,6 @@ static void set_unified(struct cg_props *p, const struct pair *u)
 
 /* ---- devices ---- */
 
-static bool covers(const struct cg_dev_rule *wide, const struct cg_dev_rule *narrow)
-{
-	return wide->type == narrow->type && (wide->major == -1 || wide->major == narrow->major) &&
-	       (wide->minor == -1 || wide->minor == narrow->minor);
-}
-
 static const char *device_node(struct arena *a, const struct cg_dev_rule *r)
 {
 	const char *kind = r->type == 'b' ? "block" : "char";
@@ -300,47 +294,23 @@ static const char *device_node(struct arena *a, const struct cg_dev_rule *r)
 	return arena_printf(a, "/dev/%s/%" PRId64 ":%" PRId64, kind, r->major, r->minor);
 }
 
-/* What is allowed in the end, or more. Returns how many of list[] that are. */
-static size_t allowed_devices(const struct cg_dev_rules *rules, struct cg_dev_rule *list)
-{
-	size_t n = 0;
-
-	for (size_t i = 1; i < rules->n; i++) {
-		const struct cg_dev_rule *r = &rules->v[i];
-		size_t same = 0;
-
-		for (size_t k = 0; k < n && !r->allow; k++)
-			if (covers(r, &list[k]))
-				list[k].access &= (uint8_t)~r->access;
-		if (!r->allow)
-			continue;
-		while (same < n && (!covers(r, &list[same]) || !covers(&list[same], r)))
-			same++;
-		if (same == n)
-			list[n++] = *r;
-		else
-			list[same].access |= r->access;
-	}
-	return n;
-}
-
 static int set_devices(struct cg_props *p, const struct oci_device_rule_list *l, struct err *e)
 {
 	struct strbuf words = STRBUF(p->arena);
-	struct cg_dev_rules rules;
+	struct cg_dev_rules rules, allowed = { 0 };
 
 	if (cg_device_rules(l, p->arena, &rules, e) < 0)
 		return -e->code;
 	bool open = rules.n == 0 || rules.v[0].allow;
-	struct cg_dev_rule *list = arena_alloc(p->arena, (rules.n + 1) * sizeof(*list));
-	size_t n = open ? 0 : allowed_devices(&rules, list);
 
-	for (size_t i = 0; i < n; i++) {
-		if (!list[i].access)
-			continue;
-		cg_add_word(&words, device_node(p->arena, &list[i]));
-		strbuf_printf(&words, " %s%s%s", list[i].access & CG_DEV_READ ? "r" : "", list[i].access & CG_DEV_WRITE ? "w" : "",
-			      list[i].access & CG_DEV_MKNOD ? "m" : "");
+	if (!open)
+		cg_devices_left(&rules, p->arena, &allowed);
+	for (size_t i = 0; i < allowed.n; i++) {
+		const struct cg_dev_rule *r = &allowed.v[i];
+
+		cg_add_word(&words, device_node(p->arena, r));
+		strbuf_printf(&words, " %s%s%s", r->access & CG_DEV_READ ? "r" : "", r->access & CG_DEV_WRITE ? "w" : "",
+			      r->access & CG_DEV_MKNOD ? "m" : "");
 	}
 	cg_prop_set(p, false, "DevicePolicy", "s", open ? "auto" : "strict");
 	/* A list is added to what is there, an empty one clears it. */

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- merging ---- */
@@ -208,16 +209,32 @@ static void add_device_write(struct cg_builder *b, const struct cgroup_dir *dir,
 						.may_be_refused = r->ours && allow });
 }
 
-/* What x has and y has not. */
+static int by_device(const void *x, const void *y)
+{
+	const struct cg_dev_rule *a = x, *b = y;
+
+	if (a->type != b->type)
+		return a->type < b->type ? -1 : 1;
+	if (a->major != b->major)
+		return a->major < b->major ? -1 : 1;
+	return a->minor < b->minor ? -1 : a->minor > b->minor;
+}
+
+/* What x has and y has not. In both, no device is there twice. */
 static void add_differences(struct cg_builder *b, const struct cgroup_dir *dir, const struct cg_dev_rules *x,
 			    const struct cg_dev_rules *y, bool allow)
 {
+	struct cg_dev_rule *sorted = arena_alloc(b->arena, (y->n + 1) * sizeof(*sorted));
+
+	if (y->n)
+		memcpy(sorted, y->v, y->n * sizeof(*sorted));
+	qsort(sorted, y->n, sizeof(*sorted), by_device);
 	for (size_t i = 0; i < x->n; i++) {
 		struct cg_dev_rule r = x->v[i];
+		const struct cg_dev_rule *other = bsearch(&r, sorted, y->n, sizeof(*sorted), by_device);
 
-		for (size_t k = 0; k < y->n; k++)
-			if (y->v[k].type == r.type && y->v[k].major == r.major && y->v[k].minor == r.minor)
-				r.access &= (uint8_t)~y->v[k].access;
+		if (other)
+			r.access &= (uint8_t)~other->access;
 		if (r.access)
 			add_device_write(b, dir, &r, allow);
 	}

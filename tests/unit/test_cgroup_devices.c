@@ -285,7 +285,7 @@ static unsigned compare(const struct cg_dev_rules *rules, struct arena *a)
 
 		for (unsigned access = 1; access <= CG_DEV_ALL; access++)
 			expect(by_reference(rules, type, major, minor, access) == by_program(prog, n, type, major, minor, access));
-		for (unsigned bit = 1; v1 && bit < 3; bit++) /* mknod: see the relief in cgroup_devices.c */
+		for (unsigned bit = 1; v1 && bit < 3; bit++) /* mknod: see the relief in cgroup_exceptions.c */
 			expect(by_reference(rules, type, major, minor, bit == 1 ? CG_DEV_READ : CG_DEV_WRITE) ==
 			       by_v1(&b, type, major, minor, bit == 1 ? 'r' : 'w'));
 	}
@@ -323,8 +323,42 @@ static void numbers_beyond_any_device_never_match(void)
 	expect(!by_program(prog, n, 'b', 8, 0, CG_DEV_READ));
 }
 
+/* Whoever compares each rule with each other is not done before the test's time is up. */
+static void hundreds_of_thousands_of_rules_are_reduced(void)
+{
+	const unsigned n = 300000;
+	auto_arena struct arena a = { 0 };
+	struct oci_device_rule *v = arena_alloc(&a, (n + 1) * sizeof(*v));
+	struct cg_dev_rules rules, x, left;
+	bool by_default;
+	struct err e;
+
+	/* A third is allowed, denied again, or allowed less of, one after the other; "any" on either side, never met by the others.
+	 */
+	for (unsigned i = 0; i < n; i++) {
+		unsigned device = i / 3;
+		struct oci_device_rule kinds[] = { RULE(true, "c", 300 + device / 256, device % 256, "rw"),
+						   RULE(true, "b", 300 + device, -1, "r"), RULE(false, "b", -1, device, "w") };
+
+		v[i] = kinds[i % 3];
+		if (device % 2 && i % 3 == 1)
+			v[i] = (struct oci_device_rule)RULE(false, "c", 300 + device / 256, device % 256, "w");
+	}
+	rules_of(v, n, &a, &rules);
+	expect(cg_device_exceptions(&rules, &a, &by_default, &x, &e) == 0);
+	expect(!by_default && x.n == rules.n - 1 - n / 3 - n / 6); /* without "deny all" and the denials */
+	cg_devices_left(&rules, &a, &left);
+	expect(left.n == x.n);
+	v[n] = (struct oci_device_rule)RULE(false, "b", 300, 5, "r");
+	rules_of(v, n + 1, &a, &rules);
+	expect(cg_device_exceptions(&rules, &a, &by_default, &x, &e) == -ENOTSUP);
+	cg_devices_left(&rules, &a, &left);
+	expect(left.n == rules.n - 2 - n / 3 - n / 6);
+}
+
 TAP_MAIN(CASE(malformed_rules_are_refused), CASE(no_rules_means_the_defaults_only),
 	 CASE(a_list_without_deny_all_opens_nothing_else), CASE(defaults_survive_deny_all_but_not_an_explicit_denial),
 	 CASE(allow_all_at_the_end_needs_no_filter), CASE(type_a_with_a_number_is_not_everything),
 	 CASE(v1_writes_deny_all_first_and_then_exceptions), CASE(v1_refuses_a_hole_in_a_wider_rule),
-	 CASE(program_and_v1_list_decide_as_the_rules_say), CASE(numbers_beyond_any_device_never_match))
+	 CASE(program_and_v1_list_decide_as_the_rules_say), CASE(numbers_beyond_any_device_never_match),
+	 CASE(hundreds_of_thousands_of_rules_are_reduced))
