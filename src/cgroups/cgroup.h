@@ -23,6 +23,7 @@ struct cgroup_dir {
 	const char *mount;       /* "/sys/fs/cgroup/memory"                                  */
 	const char *path;        /* absolute: mount + path of the cgroup                     */
 	bool v2;
+	uint64_t ino; /* of the directory: no other has that number while the machine runs; 0: not known */
 };
 
 /* Everything needed to find a container's cgroup again. */
@@ -36,6 +37,9 @@ struct cgroup_ref {
 	/* Nothing was asked for and we may lack the permission (rootless): directories that cannot be made or joined are left out.
 	 * Not part of the stored state: whoever reads a ref from there sets it anew from euid and options before cgroup_join(). */
 	bool optional;
+	/* From the stored state: a directory with another ino than ours is somebody else's, and left alone. One whose ino is not
+	 * known may be, because the creator died before it could note it: it is removed if nothing is in it. */
+	bool identified;
 	const char *helper; /* the program that talks to systemd; NULL: where it is installed. Not part of the stored state either */
 };
 
@@ -97,6 +101,9 @@ must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, co
 /* Makes the directories (parents too, controllers enabled on the way) and applies the limits. Refuses one that exists and has
  * processes or is frozen (EBUSY). On failure, what was made is removed again. */
 must_check int cgroup_create(const struct cgroup_plan *p, struct err *e);
+
+/* Notes which directories they are, right after cgroup_create(). Those that could not be made have none. */
+must_check int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e);
 
 /* To be called before cgroup_create(): has systemd make the plan's unit. *holder receives a child process that keeps it there until
  * the container's first one has joined, which must not be by CLONE_INTO_CGROUP: the holder counts for pids.limit. 0 when the plan

@@ -2,8 +2,11 @@
  *
  * The leaf is made first, and its parents only if that fails: in the usual case it is one call per hierarchy. Parents that we
  * make are marked with an extended attribute, so that cgroup_remove() can tell them from those of the machine; another container
- * may remove one just before our leaf is in it, hence the bounded retries. Once the leaf exists its parents stay, and controllers
- * are enabled on the way down to it - read first, and only what is missing written, because each such write stops the world.
+ * may remove one just before our leaf is in it, hence the bounded retries. A leaf that exists and is unused is taken as it is, with
+ * what an administrator may have set there; but one that had a container, which bears a mark for that, is made anew: its limits
+ * were that container's, and who deletes that one shall find that the directory is not the same (cgroup_own.c). Once the leaf
+ * exists its parents stay, and controllers are enabled on the way down to it - read first, and only what is missing written,
+ * because each such write stops the world.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -20,7 +23,9 @@
 #define UNDO_MS 5000
 #define RETRIES 100 /* removals of a parent that may get in between */
 
-static const char *const marks[] = { "trusted.drupe.parent", "user.drupe.parent" };
+/* The first where we may, the second where we are not root. */
+static const char *const parent_marks[] = { "trusted.drupe.parent", "user.drupe.parent" };
+static const char *const leaf_marks[] = { "trusted.drupe.leaf", "user.drupe.leaf" };
 
 /* What cgroup_create() has done so far. */
 struct maker {
@@ -46,18 +51,18 @@ static void note_made(struct maker *m, const char *path)
 	m->made[m->n_made++] = path;
 }
 
-static void mark_parent(const char *path)
+static void mark(const char *path, const char *const marks[2])
 {
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+	for (size_t i = 0; i < 2; i++)
 		if (setxattr(path, marks[i], "1", 1, 0) == 0)
 			return;
 }
 
-static bool is_marked(const char *path)
+static bool is_marked(const char *path, const char *const marks[2])
 {
 	char value[2];
 
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+	for (size_t i = 0; i < 2; i++)
 		if (getxattr(path, marks[i], value, sizeof(value)) > 0)
 			return true;
 	return false;
@@ -75,7 +80,7 @@ void cg_remove_parents(const char *mount, const char *path)
 		if (!slash || (size_t)(slash - dir) <= top)
 			return;
 		*slash = '\0';
-		if (!is_marked(dir) || rmdir(dir) < 0)
+		if (!is_marked(dir, parent_marks) || rmdir(dir) < 0)
 			return;
 	}
 }
@@ -90,7 +95,7 @@ static int make_parents(struct maker *m, const struct cgroup_dir *d)
 	for (char *slash = strchr(path + strlen(d->mount) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		if (mkdir(path, 0755) == 0) {
-			mark_parent(path);
+			mark(path, parent_marks);
 			note_made(m, arena_strdup(m->arena, path));
 		} else if (errno != EEXIST) {
 			return -1;
@@ -100,19 +105,15 @@ static int make_parents(struct maker *m, const struct cgroup_dir *d)
 	return 0;
 }
 
-static int check_unused(struct maker *m, const struct cgroup_dir *d, struct err *e)
+static int check_unused(const struct cgroup_dir *d, struct err *e)
 {
-	struct cg_pids members = { .arena = m->arena };
-	auto_fd int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_errno(e, "cgroup %s", d->path);
-	if (cg_pids_below(&members, d->path, e) < 0)
-		return -e->code;
-	if (members.n || cg_flat_key(fd, "cgroup.events", "populated") == 1)
-		return err_set(e, EBUSY, "cgroup %s exists and has processes", d->path);
 	struct cgroup_ref one = { .dirs = d, .n_dirs = 1 };
-	bool frozen;
+	bool populated, frozen;
+
+	if (cg_is_populated(d, &populated, e) < 0)
+		return -e->code;
+	if (populated)
+		return err_set(e, EBUSY, "cgroup %s exists and has processes", d->path);
 
 	if (cgroup_frozen(&one, &frozen, e) < 0)
 		return -e->code;
@@ -130,14 +131,22 @@ static int make_dir(struct maker *m, size_t i, struct err *e)
 
 	for (int try = 0; try < RETRIES; try++) {
 		if (mkdir(d->path, 0755) == 0) {
+			mark(d->path, leaf_marks);
 			note_made(m, d->path);
 			return 0;
 		}
-		if (errno == EEXIST) {
+		if (errno == EEXIST && m->plan->unit) { /* systemd has just made it, and only the holder is in it */
 			m->existed = true;
-			if (m->plan->unit) /* systemd has just made it, and only the holder is in it */
-				return 0;
-			return check_unused(m, d, e);
+			return 0;
+		}
+		if (errno == EEXIST) {
+			if (check_unused(d, e) < 0)
+				return -e->code;
+			if (is_marked(d->path, leaf_marks) && rmdir(d->path) == 0)
+				continue;
+			m->existed = true;
+			mark(d->path, leaf_marks);
+			return 0;
 		}
 		if (errno != ENOENT || (make_parents(m, d) < 0 && errno != ENOENT))
 			break;

@@ -131,6 +131,12 @@ must_check int cg_thaw_below(const char *top, struct err *e);
 /* Removes the parents of path that cg_make_dir() made and that are empty, up to the mount. */
 void cg_remove_parents(const char *mount, const char *path);
 
+/* The directories of an identified ref that are still the container's; all of another ref. */
+must_check int cg_own_part(const struct cgroup_ref *r, struct arena *a, struct cgroup_ref *out, struct err *e);
+
+/* true when there are processes in the directory or below. */
+must_check int cg_is_populated(const struct cgroup_dir *d, bool *out, struct err *e);
+
 /* "DIR/FILE" of a cgroup directory in the arena. */
 const char *cg_file(struct arena *a, const char *dir, const char *file);
 

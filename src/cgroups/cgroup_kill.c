@@ -203,16 +203,19 @@ int cgroup_signal(const struct cgroup_ref *r, int sig, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	auto_batch struct batch last = { .n = 0 };
+	struct cgroup_ref own;
 	pid_t *v = NULL;
 	size_t n = 0;
 
 	if (!r->n_dirs)
 		return err_set(e, ENOTSUP, "the container has no cgroup, so its processes are not known");
-	if (sig == SIGKILL)
-		return kill_all(r, clock_ms() + KILL_MS, e);
-	if (list_others(r, &a, &v, &n, e) < 0)
+	if (cg_own_part(r, &a, &own, e) < 0)
 		return -e->code;
-	return signal_listed(r, v, n, sig, &last, e);
+	if (sig == SIGKILL)
+		return kill_all(&own, clock_ms() + KILL_MS, e);
+	if (list_others(&own, &a, &v, &n, e) < 0)
+		return -e->code;
+	return signal_listed(&own, v, n, sig, &last, e);
 }
 
 /* ---- the end ---- */
@@ -266,25 +269,61 @@ static int remove_all(const struct cgroup_ref *r, const struct cgroup_dir **busy
 	return 0;
 }
 
-int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct err *e)
+/* Ends the unit whose cgroup it is. Its processes are ended by us, as systemd would wait for them to end by themselves. */
+static int end_unit(const struct cgroup_ref *r, int64_t deadline, struct err *e)
 {
-	int64_t deadline = clock_ms() + timeout_ms;
-	const struct cgroup_dir *busy;
+	auto_arena struct arena a = { 0 };
 	struct err why;
 
-	/* Ended by us, as systemd would wait for them to end by themselves. */
-	if (r->scope && r->n_dirs && kill_all(r, deadline, e) < 0)
+	if (!r->scope || !r->n_dirs)
+		return 0;
+	/* Once it is empty systemd ends a scope, and another one may have its name. */
+	const char *invocation = cg_unit_invocation(r, &a);
+
+	if (kill_all(r, deadline, e) < 0)
 		return -e->code;
-	if (r->scope && r->n_dirs && cg_unit_stop(r, &why) < 0)
+	if (cg_unit_stop(r, invocation, &why) < 0)
 		log_warn("cgroup %s: %s", r->path, why.text);
+	return 0;
+}
+
+/* What a creator that was killed may have made and not noted; nothing of it is in there. */
+static void remove_unnoted(const struct cgroup_ref *r, int64_t deadline)
+{
+	struct err why;
+
+	for (size_t i = 0; r->identified && i < r->n_dirs; i++) {
+		struct cgroup_ref one = {
+			.scope = r->scope, .path = r->path, .dirs = &r->dirs[i], .n_dirs = 1, .helper = r->helper
+		};
+		bool populated = true;
+
+		if (r->dirs[i].ino || cg_is_populated(&r->dirs[i], &populated, &why) < 0 || populated)
+			continue;
+		if (end_unit(&one, deadline, &why) < 0)
+			log_debug("%s", why.text);
+		(void)rmdir(r->dirs[i].path);
+	}
+}
+
+int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	int64_t deadline = clock_ms() + timeout_ms;
+	const struct cgroup_dir *busy;
+	struct cgroup_ref own;
+
+	remove_unnoted(r, deadline);
+	if (cg_own_part(r, &a, &own, e) < 0 || end_unit(&own, deadline, e) < 0)
+		return -e->code;
 	for (int round = 0;; round++) {
-		if (remove_all(r, &busy, e) < 0)
+		if (cg_own_part(r, &a, &own, e) < 0 || remove_all(&own, &busy, e) < 0)
 			return -e->code;
 		if (!busy)
 			break;
 		if (round && clock_ms() >= deadline)
 			return err_set(e, EBUSY, "cgroup %s cannot be removed: it has processes", busy->path);
-		if (kill_all(r, deadline, e) < 0)
+		if (kill_all(&own, deadline, e) < 0)
 			return -e->code;
 		if (round) /* none is listed, but the last ones are not quite gone; nothing tells when */
 			cg_nap(1);

@@ -19,9 +19,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #define HELPER_DEADLINE_MS 30000 /* its own is shorter, and its words are better */
 #define HELPER_SAYS_MAX    400
+#define INVOCATION_LEN     32 /* hexadecimal digits */
 #define BELOW_PROGRAM      "../libexec/drupe/systemd"
 #define INSTALLED          DRUPE_LIBEXECDIR "/drupe/systemd"
 
@@ -29,7 +31,7 @@ struct call {
 	const char *verb; /* "start", "stop", "set", "attach" */
 	const struct cgroup_ref *ref;
 	const struct cgroup_unit *unit; /* for its properties; NULL: none */
-	const char *sub;
+	const char *sub, *invocation;
 	pid_t pid;
 	bool running; /* leave out what can be said at the start only */
 };
@@ -53,6 +55,8 @@ static const char *job_text(const struct call *c, struct arena *a)
 	strbuf_printf(&text, "%s %s\nmanager %s\n", c->verb, c->ref->scope, cg_unit_is_users(c->ref) ? "user" : "system");
 	if (c->pid)
 		strbuf_printf(&text, "pid %d\n", (int)c->pid);
+	if (c->invocation)
+		strbuf_printf(&text, "invocation %s\n", c->invocation);
 	if (c->sub) {
 		cg_add_word(&sub, path_clean(a, c->sub));
 		strbuf_printf(&text, "below %s\n", strbuf_str(&sub));
@@ -124,9 +128,23 @@ int cg_unit_attach(const struct cgroup_ref *r, const char *sub, pid_t pid, struc
 	return run_helper(&c, e);
 }
 
-int cg_unit_stop(const struct cgroup_ref *r, struct err *e)
+const char *cg_unit_invocation(const struct cgroup_ref *r, struct arena *a)
 {
-	struct call c = { .verb = "stop", .ref = r };
+	static const char *const names[] = { "trusted.invocation_id", "user.invocation_id" };
+	char id[INVOCATION_LEN + 1] = "";
+
+	for (size_t i = 0; i < 2 * r->n_dirs; i++) {
+		ssize_t n = getxattr(r->dirs[i / 2].path, names[i % 2], id, sizeof(id));
+
+		if (n == INVOCATION_LEN && strspn(id, "0123456789abcdef") >= INVOCATION_LEN)
+			return arena_strndup(a, id, INVOCATION_LEN);
+	}
+	return NULL;
+}
+
+int cg_unit_stop(const struct cgroup_ref *r, const char *invocation, struct err *e)
+{
+	struct call c = { .verb = "stop", .ref = r, .invocation = invocation };
 
 	return run_helper(&c, e);
 }

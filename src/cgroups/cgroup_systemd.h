@@ -46,8 +46,12 @@ bool cg_unit_is_users(const struct cgroup_ref *r);
 /* Moves the process into the unit's cgroup, or that named sub below it (NULL: none), by systemd's hand. */
 must_check int cg_unit_attach(const struct cgroup_ref *r, const char *sub, pid_t pid, struct err *e);
 
-/* Ends the unit and makes systemd forget it. No error when there is none. */
-must_check int cg_unit_stop(const struct cgroup_ref *r, struct err *e);
+/* The number that systemd gave this run of the unit, from an attribute of its directory; NULL: it left none. */
+const char *cg_unit_invocation(const struct cgroup_ref *r, struct arena *a);
+
+/* Ends the unit and makes systemd forget it; not one that was started later under the same name, where its invocation is known. No
+ * error when there is none. */
+must_check int cg_unit_stop(const struct cgroup_ref *r, const char *invocation, struct err *e);
 
 /* Gives systemd the plan's values for a unit that runs, so that a reload of it does not bring back old ones. Nothing without unit.
  */

@@ -197,10 +197,13 @@ static int compare_pids(const void *a, const void *b)
 int cgroup_procs(const struct cgroup_ref *r, struct arena *a, pid_t **out, size_t *n, struct err *e)
 {
 	struct cg_pids p = { .arena = a };
+	struct cgroup_ref own;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < r->n_dirs; i++)
-		if (cg_pids_below(&p, r->dirs[i].path, e) < 0)
+	if (cg_own_part(r, a, &own, e) < 0)
+		return -e->code;
+	for (size_t i = 0; i < own.n_dirs; i++)
+		if (cg_pids_below(&p, own.dirs[i].path, e) < 0)
 			return -e->code;
 	if (p.n)
 		qsort(p.v, p.n, sizeof(*p.v), compare_pids);

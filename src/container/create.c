@@ -266,6 +266,18 @@ static int record_pid(struct created *k, struct err *e)
 	return r < 0 ? r : store_save(&k->c, k->state, e);
 }
 
+/* Before anything gets into the cgroup it is on record which one it is: what delete finds at its path may be another's. */
+static int record_cgroup(struct created *k, struct arena *a, struct err *e)
+{
+	struct cgroup_ref ref = k->plan->cgroup.ref;
+	int r = cgroup_identify(&ref, a, e);
+
+	if (r < 0 || !ref.n_dirs)
+		return r;
+	state_from_cgroup(&ref, a, k->state);
+	return store_save(&k->c, k->state, e);
+}
+
 /* A class that the config names is others', too: it stays when the container goes. */
 static int make_groups(struct created *k, struct arena *a, struct err *e)
 {
@@ -316,7 +328,9 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	if (r < 0)
 		return r;
 	k->cgroup_made = true;
-	r = make_groups(k, a, e);
+	r = record_cgroup(k, a, e);
+	if (r == 0)
+		r = make_groups(k, a, e);
 	if (r == 0)
 		r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
 	if (r == 0)

@@ -51,10 +51,7 @@ void state_from_cgroup(const struct cgroup_ref *r, struct arena *a, struct oci_s
 	s->cgroup_dirs.v = arena_alloc(a, (r->n_dirs + 1) * sizeof(*s->cgroup_dirs.v));
 	for (size_t i = 0; i < r->n_dirs; i++)
 		s->cgroup_dirs.v[i] = (struct oci_state_cgroup){
-			r->dirs[i].controllers,
-			r->dirs[i].mount,
-			r->dirs[i].path,
-			r->dirs[i].v2,
+			r->dirs[i].controllers, r->dirs[i].mount, r->dirs[i].path, r->dirs[i].v2, r->dirs[i].ino,
 		};
 }
 
@@ -65,7 +62,7 @@ void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup
 	for (size_t i = 0; i < s->cgroup_dirs.n; i++) {
 		const struct oci_state_cgroup *d = &s->cgroup_dirs.v[i];
 
-		dirs[i] = (struct cgroup_dir){ .controllers = d->controllers, .mount = d->mount, .path = d->path, .v2 = d->v2 };
+		dirs[i] = (struct cgroup_dir){ d->controllers, d->mount, d->path, d->v2, d->ino };
 	}
 	*r = (struct cgroup_ref){
 		.manager = (enum cgroup_manager)name_index(manager_names, 3, s->cgroup_manager),
@@ -74,6 +71,7 @@ void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup
 		.scope = s->cgroup_scope,
 		.dirs = dirs,
 		.n_dirs = s->cgroup_dirs.n,
+		.identified = true,
 	};
 }
 

@@ -29,6 +29,7 @@
 #define PATH       "/org/freedesktop/systemd1"
 #define MANAGER    SYSTEMD ".Manager"
 #define NO_UNIT    SYSTEMD ".NoSuchUnit"
+#define NO_RUN     SYSTEMD ".NoUnitForInvocationID"
 #define UNIT_THERE SYSTEMD ".UnitExists"
 
 /* A connection and how long it may take. */
@@ -355,13 +356,29 @@ static void reset_failed(struct link *l, const char *unit)
 	(void)!call_simple(l, "ResetFailedUnit", unit, NULL, &why, NULL, &ignored);
 }
 
+/* systemd has each unit by the number of its run, too. */
+static int stop_run(struct link *l, const struct job *j, sd_bus_error *why, sd_bus_message **answer, struct err *e)
+{
+	auto_message sd_bus_message *m = NULL;
+	auto_text char *path = NULL;
+	int r = sd_bus_path_encode(PATH "/unit", j->invocation, &path);
+
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(l->bus, &m, SYSTEMD, path, SYSTEMD ".Unit", "Stop");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "replace");
+	if (r >= 0)
+		r = send_call(l, m, why, answer);
+	return r < 0 ? explain(j->unit, -r, why, e) : 0;
+}
+
 static int stop(struct link *l, const struct job *j, struct err *e)
 {
 	auto_error sd_bus_error why = SD_BUS_ERROR_NULL;
 	auto_message sd_bus_message *answer = NULL;
-	int r = call_simple(l, "StopUnit", j->unit, "replace", &why, &answer, e);
+	int r = j->invocation ? stop_run(l, j, &why, &answer, e) : call_simple(l, "StopUnit", j->unit, "replace", &why, &answer, e);
 
-	if (r < 0 && sd_bus_error_has_name(&why, NO_UNIT))
+	if (r < 0 && (sd_bus_error_has_name(&why, NO_UNIT) || sd_bus_error_has_name(&why, NO_RUN)))
 		return 0;
 	if (r == 0)
 		r = await_job(l, j->unit, answer, e);

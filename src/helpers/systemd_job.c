@@ -116,6 +116,12 @@ static int parse_line(char *line, struct arena *a, struct job *out, struct err *
 		return parse_property(rest, a, out, e);
 	if (str_eq(word, "pid"))
 		return parse_u32(rest, &out->pid, e) < 0 ? err_in(e, "job: pid") : 0;
+	if (str_eq(word, "invocation")) {
+		out->invocation = rest;
+		return strlen(rest) == 32 && strspn(rest, "0123456789abcdef") == 32
+			       ? 0
+			       : err_set(e, EINVAL, "job: invocation: \"%.40s\" is none", rest);
+	}
 	if (str_eq(word, "expect") || str_eq(word, "below")) {
 		*(*word == 'e' ? &out->expect : &out->below) = rest;
 		return unescape(rest, e);

@@ -4,6 +4,7 @@
  *     manager system                 or: user
  *     pid 1234                       the process to be put into it
  *     expect /system.slice/...       start: the cgroup that the unit must have
+ *     invocation 32HEX               stop: only that run of the unit
  *     below /sub                     attach: a cgroup below the unit's
  *     property MemoryMax t 1048576   NAME TYPE WORD..., in order
  *
@@ -31,7 +32,7 @@ struct job {
 	const char *unit;
 	bool user;
 	uint32_t pid;               /* 0: none */
-	const char *expect, *below; /* NULL: none */
+	const char *expect, *below, *invocation; /* NULL: none */
 	struct job_property *properties;
 	size_t n;
 };

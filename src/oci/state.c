@@ -28,7 +28,8 @@ SHAPE(oci_state_cgroup, NULL,
 	F_STR(struct oci_state_cgroup, controllers, "controllers", 0),
 	F_STR(struct oci_state_cgroup, mount, "mount", 0),
 	F_STR(struct oci_state_cgroup, path, "path", REQUIRED),
-	F_BOOL(struct oci_state_cgroup, v2, "v2", 0));
+	F_BOOL(struct oci_state_cgroup, v2, "v2", 0),
+	F_U64(struct oci_state_cgroup, ino, "ino", 0));
 
 SHAPE(oci_state_resctrl, NULL,
 	F_STR(struct oci_state_resctrl, mount, "mount", REQUIRED | ABSOLUTE),

@@ -7,7 +7,7 @@
 #define OCI_STATE_VERSION 1 /* of our own document; a newer one is refused with a clear text */
 
 /* One cgroup directory, as in cgroups/cgroup.h (siblings may not share a header). */
-struct oci_state_cgroup { const char *controllers, *mount, *path; bool v2; };
+struct oci_state_cgroup { const char *controllers, *mount, *path; bool v2; uint64_t ino; };
 struct oci_state_cgroup_list { struct oci_state_cgroup *v; size_t n; };
 
 /* The groups of resctrl, as in cgroups/resctrl.h. */

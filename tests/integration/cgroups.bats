@@ -382,6 +382,52 @@ refuses_a_cgroup_with_processes() {
     rmdir "$(any_dir "$TOKEN")"
 }
 
+# Delete of a container that ended, after another one has taken its cgroup: by the same path, or one of the same name made anew.
+delete_spares_another() {
+    local taken=$1
+    config --arg p "/$TOKEN/shared" '.linux.cgroupsPath = $p'
+    no_pid_namespace
+    args /bin/true
+    drupe create --bundle "$BUNDLE" "$ID-old" </dev/null >/dev/null 2>&1
+    drupe start "$ID-old"
+    wait_for 5 eval '[ "$(drupe state "$ID-old" | jq -r .status)" = stopped ]'
+    [ "$taken" = taken ] || find "/sys/fs/cgroup" -depth -path "*/$TOKEN/shared" -exec rmdir {} +
+    args /bin/sleep 1000
+    detached run -d --bundle "$BUNDLE" "$ID"
+    wait_for 5 status_is running
+    drupe kill --all "$ID-old" KILL
+    [ "$taken" = taken ] || [ -z "$(drupe ps --format json "$ID-old" 2>/dev/null | jq -r '.[]')" ]
+    drupe delete "$ID-old"
+    status_is running
+    drupe exec "$ID" /bin/true
+    drupe delete --force "$ID"
+    [ -z "$(find /sys/fs/cgroup -path "*/$TOKEN*" 2>/dev/null)" ]
+}
+
+@test "delete ends nothing of a container that got the same cgroup later" { delete_spares_another taken; }
+@test "delete ends nothing of a container that got the same cgroup path later" { delete_spares_another anew; }
+@test "delete ends nothing of a container that got the same cgroup path later (cgroup2 alone)" {
+    only_cgroup2 && delete_spares_another taken
+}
+
+@test "an unused cgroup of the administrator keeps its limits, one of a container that ended does not" {
+    needs pids
+    config --arg p "/$TOKEN/ours" '.linux.cgroupsPath = $p'
+    mkdir -p "$(dir_of pids "$TOKEN/ours")"
+    echo 77 >"$(dir_of pids "$TOKEN/ours")/pids.max"
+    for wanted in 77 max; do
+        args /bin/true
+        detached run -d --bundle "$BUNDLE" "$ID-$wanted"
+        [ "$(cat "$(dir_of pids "$TOKEN/ours")/pids.max")" = "$wanted" ]
+        wait_for 5 eval '[ "$(drupe state "$ID-$wanted" | jq -r .status)" = stopped ]'
+    done
+    drupe delete "$ID-77"
+    [ -d "$(dir_of pids "$TOKEN/ours")" ]
+    drupe delete "$ID-max"
+    [ ! -d "$(dir_of pids "$TOKEN/ours")" ]
+    rmdir "$(dir_of pids "$TOKEN")"
+}
+
 @test "a cgroup that has processes is refused, and they live on" { refuses_a_cgroup_with_processes; }
 @test "a cgroup that has processes is refused (cgroup2 alone)" { only_cgroup2 && refuses_a_cgroup_with_processes; }
 

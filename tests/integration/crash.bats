@@ -117,6 +117,26 @@ kill_sweep() {
     kill_sweep true --cgroup-manager disabled create --bundle "$BUNDLE" "$ID"
 }
 
+@test "create killed when it finds its cgroup taken: delete --force ends nothing of the other container" {
+    needs_strace
+    config --arg p "/$TOKEN/shared" '.linux.cgroupsPath = $p'
+    detached run -d --bundle "$BUNDLE" "$ID-first"
+    pid=$(drupe state "$ID-first" | jq .pid)
+    grep -q "$TOKEN/shared" "/proc/$pid/cgroup"
+    only=()
+    while read -r dir; do only+=(-P "$dir"); done < <(find /sys/fs/cgroup -path "*/$TOKEN/shared")
+    code=0
+    traced -o /dev/null "${only[@]}" -e inject=mkdir:signal=SIGKILL -- create --bundle "$BUNDLE" "$ID" || code=$?
+    [ "$code" = 137 ]
+    [ "$(jq -r .status "$ROOT/$ID/state.json")" = creating ]
+    drupe delete --force "$ID"
+    [ ! -e "$ROOT/$ID" ]
+    status_is running "$ID-first"
+    drupe exec "$ID-first" /bin/true
+    drupe delete --force "$ID-first"
+    [ -z "$(find /sys/fs/cgroup -path "*/$TOKEN*")" ]
+}
+
 @test "start killed at any of its system calls leaves nothing after delete --force" {
     kill_sweep create start "$ID"
 }

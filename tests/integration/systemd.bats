@@ -429,6 +429,41 @@ refused() {
     nothing_left
 }
 
+@test "delete of a container whose unit's name another one got later does not touch that" {
+    local old=$ID-old
+    with_v2
+    config --arg p ":drupe:$ID" '.linux.cgroupsPath = $p'
+    args /bin/sh -c :
+    drupe create --bundle "$BUNDLE" "$old" </dev/null >/dev/null 2>&1
+    drupe start "$old"
+    wait_for 10 no_unit
+    args /probe trap
+    up
+    first=$(property InvocationID)
+    drupe delete "$old"
+    same "$(drupe state "$ID" | jq -r .status)" running
+    same "$(property ActiveState)" active
+    same "$(property InvocationID)" "$first"
+    down
+    nothing_left
+}
+
+# The helper is told which run of the unit is meant: between our look at the cgroup and its request there may be another one.
+@test "the helper stops only the run of a unit that it is told" {
+    local helper run
+    with_v2
+    helper=$(dirname "$RUNTIME")/../libexec/drupe/systemd
+    [ -x "$helper" ] || skip "needs $helper"
+    up
+    run=$(property InvocationID)
+    printf 'stop %s\ninvocation %s\n' "$UNIT" "${run//[0-9]/0}" | "$helper"
+    same "$(property ActiveState)" active
+    printf 'stop %s\ninvocation %s\n' "$UNIT" "$run" | "$helper"
+    wait_for 10 no_unit
+    down
+    nothing_left
+}
+
 # ----------------------------------------------------------------------------------------------------------------------------- rootless
 
 # as_lane SCRIPT: as root of a user namespace of the user lane, in a scope of that user's systemd; with OUTSIDE=1 where sessions are.

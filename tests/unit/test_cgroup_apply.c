@@ -412,6 +412,50 @@ static void refusals(struct view *v)
 	expect_ok(cgroup_remove(&p.ref, 1000, &err));
 }
 
+/* The path is another container's by now; or it was when ours was to be made. */
+static void what_is_anothers_stays(struct view *v)
+{
+	struct cgroup_plan p, again;
+	struct cgroup_ref old, unnoted;
+	size_t n = 1;
+	pid_t *pids;
+
+	make(v, NULL, &p);
+	old = unnoted = p.ref;
+	unnoted.identified = true;
+	expect_ok(cgroup_remove(&unnoted, 1000, &err)); /* empty */
+	expect(access(p.ref.dirs[0].path, F_OK) < 0);
+	make(v, NULL, &again);
+	expect_ok(cgroup_identify(&old, v->arena, &err));
+	expect_ok(cgroup_remove(&old, 1000, &err));
+	expect_ok(cgroup_create(&again, &err));
+	pid_t pid = sleeper(&again.ref, NULL);
+
+	expect_ok(cgroup_procs(&old, v->arena, &pids, &n, &err));
+	expect(n == 0);
+	expect_ok(cgroup_signal(&old, SIGTERM, &err));
+	expect_ok(cgroup_signal(&old, SIGKILL, &err));
+	expect_ok(cgroup_remove(&old, 1000, &err));
+	expect_ok(cgroup_remove(&unnoted, 1000, &err));
+	expect(waitpid(pid, NULL, WNOHANG) == 0);
+	expect_ok(cgroup_procs(&again.ref, v->arena, &pids, &n, &err));
+	expect(n == 1 && pids[0] == pid);
+	expect_ok(cgroup_identify(&again.ref, v->arena, &err));
+	expect_ok(cgroup_remove(&again.ref, 1000, &err));
+	expect(waitpid(pid, NULL, 0) == pid);
+	expect(access(again.ref.dirs[0].path, F_OK) < 0);
+	/* Not removed before the next one is made: that one is another one, too. */
+	make(v, NULL, &p);
+	old = p.ref;
+	expect_ok(cgroup_identify(&old, v->arena, &err));
+	make(v, NULL, &again);
+	pid = sleeper(&again.ref, NULL);
+	expect_ok(cgroup_remove(&old, 1000, &err));
+	expect(waitpid(pid, NULL, WNOHANG) == 0);
+	expect_ok(cgroup_remove(&again.ref, 1000, &err));
+	expect(waitpid(pid, NULL, 0) == pid);
+}
+
 /* Always a new process; the old one ends. Their orphans are ours (in_view()), and there is an end to it in any case. */
 static void keep_forking(void)
 {
@@ -720,6 +764,7 @@ static void born_inside(struct view *v)
 	}
 VIEWS(life)
 VIEWS(refusals)
+VIEWS(what_is_anothers_stays)
 VIEWS(hard_end)
 VIEWS(kill_one_by_one)
 VIEWS(devices)
@@ -732,5 +777,6 @@ VIEWS(born_inside)
 #define BOTH(name) CASE(name##_on_v1), CASE(name##_on_v2)
 
 TAP_MAIN(CASE(v2_files_get_their_texts_and_controllers_are_enabled), CASE(v1_cpusets_are_inherited_and_devices_listed),
-	 CASE(a_missing_file_is_an_error_that_names_the_member), BOTH(life), BOTH(refusals), BOTH(hard_end), BOTH(kill_one_by_one),
-	 BOTH(devices), BOTH(pids_limit), BOTH(failure_undoes), BOTH(limits), BOTH(side_by_side), BOTH(deep), BOTH(born_inside))
+	 CASE(a_missing_file_is_an_error_that_names_the_member), BOTH(life), BOTH(refusals), BOTH(what_is_anothers_stays),
+	 BOTH(hard_end), BOTH(kill_one_by_one), BOTH(devices), BOTH(pids_limit), BOTH(failure_undoes), BOTH(limits),
+	 BOTH(side_by_side), BOTH(deep), BOTH(born_inside))

@@ -9,7 +9,7 @@ static const char full[] =
 	"\"status\":\"created\",\"created\":\"2026-01-02T03:04:05.000000006Z\",\"bootId\":\"b-o-o-t\",\"pid\":4242,"
 	"\"startTime\":18446744073709551615,\"cgroupManager\":\"cgroupfs\",\"cgroupMode\":\"hybrid\",\"cgroupPath\":\"/x\","
 	"\"cgroupScope\":\"s.scope\",\"cgroupDirs\":[{\"controllers\":\"memory\",\"mount\":\"/sys/fs/cgroup/memory\","
-	"\"path\":\"/x\",\"v2\":false},{\"path\":\"/y\",\"v2\":true}],"
+	"\"path\":\"/x\",\"v2\":false,\"ino\":18446744073709551614},{\"path\":\"/y\",\"v2\":true,\"ino\":0}],"
 	"\"resctrl\":{\"mount\":\"/r\",\"group\":\"/r/g\",\"monGroup\":\"/r/g/mon_groups/c1\",\"ownsGroup\":false,"
 	"\"ownsMonGroup\":true},\"ownPidNamespace\":true,\"noPivot\":false,\"noNewKeyring\":false,"
 	"\"terminal\":false,\"annotations\":{\"k/é\":\"v \\\"quoted\\\"\",\"e\":\"\"}}";

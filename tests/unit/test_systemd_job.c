@@ -40,6 +40,9 @@ static void every_verb_is_known(void)
 	expect(parse("set u\nmanager system\n", &a, &j, &e) == 0 && j.verb == JOB_SET && !j.user);
 	expect(parse("attach u\npid 7\nbelow /sub\n", &a, &j, &e) == 0 && j.verb == JOB_ATTACH);
 	expect_str(j.below, "/sub");
+	expect(parse("stop u\ninvocation 0123456789abcdef0123456789abcdef\n", &a, &j, &e) == 0);
+	expect_str(j.invocation, "0123456789abcdef0123456789abcdef");
+	expect(parse("stop u\ninvocation 0123456789abcdef0123456789abcde/\n", &a, &j, &e) == -EINVAL);
 	arena_release(&a);
 }
 
