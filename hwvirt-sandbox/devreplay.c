@@ -75,9 +75,10 @@ static int do_memory(struct replay *r, char *args)
 	return printf("ok\n");
 }
 
-static int nibble(char c)
+/* c is a hexadecimal digit. */
+static unsigned nibble(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+	return isdigit((unsigned char)c) ? (unsigned)(c - '0') : ((unsigned)c | 32) - 'a' + 10;
 }
 
 static int do_write(struct replay *r, char *args)

@@ -170,6 +170,33 @@ static inline int sys_memfd_create(const char *name, unsigned flags)
 	return (int)syscall(SYS_memfd_create, name, flags);
 }
 
+/* ---- statx(2); musl has it since 1.2.4 only ---- */
+#define SYS_STATX_BASIC  0x07ffu
+#define SYS_STATX_MNT_ID 0x1000u
+
+struct sys_statx_time {
+	int64_t sec;
+	uint32_t nsec;
+	int32_t reserved;
+};
+
+struct sys_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, reserved;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct sys_statx_time atime, btime, ctime, mtime;
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t mnt_id;
+	uint64_t spare[13];
+};
+
+static inline int sys_statx(int dirfd, const char *path, int flags, unsigned mask, struct sys_statx *out)
+{
+	return (int)syscall(332, dirfd, path, flags, mask, out);
+}
+
 /* Magic numbers of statfs(2), from linux/magic.h. */
 #define SYS_PROC_SUPER_MAGIC    0x9fa0
 #define SYS_NSFS_MAGIC          0x6e736673

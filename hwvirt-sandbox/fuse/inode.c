@@ -1,0 +1,478 @@
+/* inode.c - a table of slots, a hash over what identifies a file, and reference counts
+ *
+ * A file is known by its mount, its inode number and its handle. The handle has the file system's generation number, so a new file
+ * with the number of a deleted one is another file. Without handles the descriptor keeps the number from being used again.
+ *
+ * One mutex guards the tables; system calls are made outside of it. open_by_handle_at(2) wants a descriptor of the mount that is
+ * not O_PATH: one is kept for each mount the guest has come to, the share's root first.
+ */
+#include "hwvirt-sandbox/fuse/inode.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HANDLE_MAX = 40, MOUNTS_MAX = 64, SLOTS_FIRST = 256 };
+
+struct handle {
+	uint32_t bytes; /* 0: none */
+	int type;
+	unsigned char data[HANDLE_MAX];
+};
+
+struct inode {
+	uint64_t id;      /* slot | generation << 32; the root is FUSE_ROOT */
+	uint64_t nlookup; /* of the guest */
+	uint32_t refs;    /* ours, and one while nlookup > 0 */
+	uint32_t mode;    /* the type only */
+	int fd;           /* O_PATH, or -1 if there is a handle */
+	uint64_t mount_id, ino, dev;
+	struct handle handle;
+	struct inode *next; /* of the hash chain, or of nothing when no longer in it */
+};
+
+struct mount {
+	uint64_t id;
+	int fd;
+};
+
+struct inodes {
+	pthread_mutex_t lock;
+	struct inode **slots;
+	uint32_t *generations;
+	uint32_t *vacant; /* a stack of slots */
+	uint32_t n_slots, n_vacant, count, max, fds, fd_max;
+	struct inode **buckets; /* n_slots of them */
+	struct mount mounts[MOUNTS_MAX];
+	unsigned n_mounts;
+	int proc_fd; /* /proc/self/fd */
+};
+
+/* What a lookup found, before it is known whether the guest knew it. */
+struct found {
+	int fd; /* owned; O_PATH */
+	struct sys_statx st;
+	struct handle handle;
+};
+
+uint64_t inode_id(const struct inode *n)
+{
+	return n->id;
+}
+
+bool inode_is_dir(const struct inode *n)
+{
+	return S_ISDIR(n->mode);
+}
+
+bool inode_is_regular(const struct inode *n)
+{
+	return S_ISREG(n->mode);
+}
+
+void inode_path_close(struct inode_path *p)
+{
+	if (p->owned)
+		close_fd(&p->fd);
+	*p = INODE_PATH_NONE;
+}
+
+/* ---- hash; the lock is held ---- */
+
+static uint32_t hash(uint64_t mount_id, uint64_t ino)
+{
+	uint64_t h = (ino ^ mount_id << 48) * 0x9e3779b97f4a7c15ull;
+
+	return (uint32_t)(h >> 32);
+}
+
+static struct inode **bucket(struct inodes *t, uint64_t mount_id, uint64_t ino)
+{
+	return &t->buckets[hash(mount_id, ino) & (t->n_slots - 1)];
+}
+
+static uint64_t device(const struct sys_statx *st)
+{
+	return (uint64_t)st->dev_major << 32 | st->dev_minor;
+}
+
+static bool same_handle(const struct handle *a, const struct handle *b)
+{
+	return a->bytes == b->bytes && a->type == b->type && memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+static struct inode *find(struct inodes *t, const struct found *f)
+{
+	for (struct inode *n = *bucket(t, f->st.mnt_id, f->st.ino); n; n = n->next) {
+		if (n->ino == f->st.ino && n->mount_id == f->st.mnt_id && n->dev == device(&f->st) &&
+		    same_handle(&n->handle, &f->handle))
+			return n;
+	}
+	return NULL;
+}
+
+static void chain(struct inodes *t, struct inode *n)
+{
+	struct inode **b = bucket(t, n->mount_id, n->ino);
+
+	n->next = *b;
+	*b = n;
+}
+
+static void unchain(struct inodes *t, struct inode *n)
+{
+	struct inode **at = bucket(t, n->mount_id, n->ino);
+
+	while (*at && *at != n)
+		at = &(*at)->next;
+	if (*at)
+		*at = n->next;
+	n->next = NULL;
+}
+
+static void *grown(void *old, size_t n, size_t size)
+{
+	void *p = reallocarray(old, n, size);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+/* Doubles the slots and spreads the chains anew. */
+static void grow(struct inodes *t)
+{
+	uint32_t before = t->n_slots, n = before ? 2 * before : SLOTS_FIRST;
+
+	t->slots = grown(t->slots, n, sizeof(*t->slots));
+	t->generations = grown(t->generations, n, sizeof(*t->generations));
+	t->vacant = grown(t->vacant, n, sizeof(*t->vacant));
+	t->buckets = grown(t->buckets, n, sizeof(*t->buckets));
+	memset(t->buckets, 0, n * sizeof(*t->buckets));
+	t->n_slots = n;
+	for (uint32_t i = n; i-- > before;) {
+		t->slots[i] = NULL;
+		t->generations[i] = 1;
+		t->vacant[t->n_vacant++] = i;
+	}
+	for (uint32_t i = 0; i < before; i++) {
+		if (t->slots[i])
+			chain(t, t->slots[i]);
+	}
+}
+
+/* ---- mounts; the lock is held ---- */
+
+static int mount_fd(const struct inodes *t, uint64_t id)
+{
+	for (unsigned i = 0; i < t->n_mounts; i++) {
+		if (t->mounts[i].id == id)
+			return t->mounts[i].fd;
+	}
+	return -1;
+}
+
+/* A descriptor of the mount for handles on it: made by opening what was found, if that may be opened. */
+static bool mount_learn(struct inodes *t, const struct found *f)
+{
+	char name[16];
+	int fd;
+
+	if (mount_fd(t, f->st.mnt_id) >= 0)
+		return true;
+	if (t->n_mounts == MOUNTS_MAX || !(S_ISDIR(f->st.mode) || S_ISREG(f->st.mode)))
+		return false;
+	snprintf(name, sizeof(name), "%d", f->fd);
+	fd = openat(t->proc_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	t->mounts[t->n_mounts++] = (struct mount){ .id = f->st.mnt_id, .fd = fd };
+	return true;
+}
+
+/* ---- life of an inode; the lock is held ---- */
+
+static void release(struct inodes *t, struct inode *n)
+{
+	uint32_t slot = (uint32_t)n->id;
+
+	if (--n->refs > 0)
+		return;
+	unchain(t, n);
+	if (n->fd >= 0)
+		t->fds--;
+	close_fd(&n->fd);
+	t->slots[slot] = NULL;
+	t->generations[slot]++;
+	t->vacant[t->n_vacant++] = slot;
+	t->count--;
+	free(n);
+}
+
+/* Whether what was found can be kept, by handle or by descriptor. Without a handle that works, f->handle is emptied. */
+static int admit(struct inodes *t, struct found *f)
+{
+	if (t->count >= t->max)
+		return -ENFILE;
+	if (f->handle.bytes && !mount_learn(t, f))
+		f->handle.bytes = 0;
+	return f->handle.bytes || t->fds < t->fd_max ? 0 : -ENFILE;
+}
+
+static struct inode *insert(struct inodes *t, struct found *f)
+{
+	struct inode *n = calloc(1, sizeof(*n));
+	uint32_t slot;
+
+	if (!n)
+		abort();
+	if (t->n_vacant == 0)
+		grow(t);
+	slot = t->vacant[--t->n_vacant];
+	*n = (struct inode){
+		.id = slot | (uint64_t)t->generations[slot] << 32,
+		.mode = f->st.mode & S_IFMT,
+		.fd = f->handle.bytes ? -1 : take_fd(&f->fd),
+		.mount_id = f->st.mnt_id,
+		.ino = f->st.ino,
+		.dev = device(&f->st),
+		.handle = f->handle,
+	};
+	t->fds += n->fd >= 0;
+	t->slots[slot] = n;
+	t->count++;
+	chain(t, n);
+	return n;
+}
+
+static int count_lookup(struct inodes *t, struct found *f, uint64_t *id)
+{
+	struct inode *n = find(t, f);
+
+	if (!n) {
+		int r = admit(t, f);
+
+		if (r < 0)
+			return r;
+		/* Without its handle it may be one that is known. */
+		n = f->handle.bytes ? NULL : find(t, f);
+		if (!n)
+			n = insert(t, f);
+	}
+	if (n->nlookup++ == 0)
+		n->refs++;
+	*id = n->id;
+	return 0;
+}
+
+static struct inode *by_id(const struct inodes *t, uint64_t id)
+{
+	uint32_t slot = (uint32_t)id;
+	struct inode *n = slot < t->n_slots ? t->slots[slot] : NULL;
+
+	return n && n->id == id ? n : NULL;
+}
+
+/* ---- public ---- */
+
+static void read_handle(int fd, struct handle *out)
+{
+	struct {
+		struct file_handle h;
+		unsigned char data[HANDLE_MAX];
+	} buf = { .h = { .handle_bytes = HANDLE_MAX } };
+	int mount_id;
+
+	out->bytes = 0;
+	if (name_to_handle_at(fd, "", &buf.h, &mount_id, AT_EMPTY_PATH) < 0 || buf.h.handle_bytes > HANDLE_MAX)
+		return;
+	out->bytes = buf.h.handle_bytes;
+	out->type = buf.h.handle_type;
+	memcpy(out->data, buf.h.f_handle, out->bytes);
+}
+
+static int examine(struct found *f)
+{
+	if (sys_statx(f->fd, "", AT_EMPTY_PATH, SYS_STATX_BASIC | SYS_STATX_MNT_ID, &f->st) < 0)
+		return -errno;
+	read_handle(f->fd, &f->handle);
+	return 0;
+}
+
+static int admit_found(struct inodes *t, struct found *f, uint64_t *id, struct sys_statx *st)
+{
+	int r = examine(f);
+
+	if (r == 0) {
+		pthread_mutex_lock(&t->lock);
+		r = count_lookup(t, f, id);
+		pthread_mutex_unlock(&t->lock);
+	}
+	if (r == 0)
+		*st = f->st;
+	close_fd(&f->fd);
+	return r;
+}
+
+int inodes_lookup(struct inodes *t, int dir_fd, const char *name, uint64_t *id, struct sys_statx *st)
+{
+	struct found f = { .fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) };
+
+	return f.fd < 0 ? -errno : admit_found(t, &f, id, st);
+}
+
+int inodes_adopt(struct inodes *t, int fd, uint64_t *id, struct sys_statx *st)
+{
+	char name[16];
+	struct found f;
+
+	snprintf(name, sizeof(name), "%d", fd);
+	f.fd = openat(t->proc_fd, name, O_PATH | O_CLOEXEC);
+	return f.fd < 0 ? -errno : admit_found(t, &f, id, st);
+}
+
+struct inode *inodes_get(struct inodes *t, uint64_t id)
+{
+	struct inode *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = by_id(t, id);
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void inodes_put(struct inodes *t, struct inode *n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&t->lock);
+	release(t, n);
+	pthread_mutex_unlock(&t->lock);
+}
+
+int inode_path(struct inodes *t, const struct inode *n, struct inode_path *out)
+{
+	struct {
+		struct file_handle h;
+		unsigned char data[HANDLE_MAX];
+	} buf = { .h = { .handle_bytes = n->handle.bytes, .handle_type = n->handle.type } };
+	int mount;
+
+	if (n->fd >= 0) {
+		*out = (struct inode_path){ .fd = n->fd };
+		return 0;
+	}
+	pthread_mutex_lock(&t->lock);
+	mount = mount_fd(t, n->mount_id);
+	pthread_mutex_unlock(&t->lock);
+	memcpy(buf.h.f_handle, n->handle.data, n->handle.bytes);
+	*out = (struct inode_path){ .fd = open_by_handle_at(mount, &buf.h, O_PATH | O_NOFOLLOW | O_CLOEXEC), .owned = true };
+	return out->fd < 0 ? -errno : 0;
+}
+
+void inodes_forget(struct inodes *t, uint64_t id, uint64_t n)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&t->lock);
+	inode = id == FUSE_ROOT ? NULL : by_id(t, id);
+	if (inode && inode->nlookup) {
+		inode->nlookup -= n < inode->nlookup ? n : inode->nlookup;
+		if (inode->nlookup == 0)
+			release(t, inode);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void inodes_clear(struct inodes *t)
+{
+	for (uint32_t i = 0; i < t->n_slots; i++) {
+		uint64_t id;
+
+		pthread_mutex_lock(&t->lock);
+		id = t->slots[i] ? t->slots[i]->id : 0;
+		pthread_mutex_unlock(&t->lock);
+		if (id)
+			inodes_forget(t, id, UINT64_MAX);
+	}
+}
+
+uint32_t inodes_count(struct inodes *t)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&t->lock);
+	n = t->count;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+/* The root takes slot 1 with generation 0, which makes its id FUSE_ROOT; slot 0 is used by none. */
+static int add_root(struct inodes *t, int share_fd, struct err *e)
+{
+	struct found f = { .fd = openat(share_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	uint64_t id;
+	int r;
+
+	if (f.fd < 0)
+		return err_errno(e, "share: its root");
+	r = examine(&f);
+	if (r == 0) {
+		grow(t);
+		t->generations[1] = 0;
+		t->n_vacant--; /* slot 0 */
+		f.handle.bytes = 0;
+		r = count_lookup(t, &f, &id);
+	}
+	close_fd(&f.fd);
+	return r < 0 ? err_set(e, -r, "share: its root: %s", strerror(-r)) : 0;
+}
+
+int inodes_new(int share_fd, uint32_t max, uint32_t fd_max, struct inodes **out, struct err *e)
+{
+	struct inodes *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		abort();
+	*t = (struct inodes){ .lock = PTHREAD_MUTEX_INITIALIZER, .max = max, .fd_max = fd_max };
+	t->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (t->proc_fd < 0) {
+		free(t);
+		return err_errno(e, "/proc/self/fd");
+	}
+	r = add_root(t, share_fd, e);
+	if (r < 0) {
+		inodes_free(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+void inodes_free(struct inodes *t)
+{
+	if (!t)
+		return;
+	for (uint32_t i = 0; i < t->n_slots; i++) {
+		if (t->slots[i])
+			close_fd(&t->slots[i]->fd);
+		free(t->slots[i]);
+	}
+	for (unsigned i = 0; i < t->n_mounts; i++)
+		close_fd(&t->mounts[i].fd);
+	close_fd(&t->proc_fd);
+	free(t->slots);
+	free(t->generations);
+	free(t->vacant);
+	free(t->buckets);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
