@@ -331,7 +331,11 @@ static void fish_operands(const struct command *cmd, struct strbuf *out)
 
 		if (what == COMPLETES_NOTHING)
 			continue;
-		strbuf_printf(out, "complete -c drupe -n '__drupe_in %s'", cmd->name);
+		/* Commands with several operands have no flags with values, which would be counted. */
+		if (labels[1])
+			strbuf_printf(out, "complete -c drupe -n '__drupe_at %s %zu'", cmd->name, i);
+		else
+			strbuf_printf(out, "complete -c drupe -n '__drupe_in %s'", cmd->name);
 		if (what == COMPLETES_FILE)
 			strbuf_puts(out, " -F");
 		else if (what == COMPLETES_SIGNAL || what == COMPLETES_COMMAND) {
@@ -361,6 +365,18 @@ void generate_fish(struct strbuf *out)
 			 "        end\n"
 			 "    end\n"
 			 "    test (count $argv) -eq 0\n"
+			 "end\n\n"
+			 "# COMMAND N: behind that many operands of it.\n"
+			 "function __drupe_at\n"
+			 "    set -l n -1\n"
+			 "    for word in (commandline -opc)\n"
+			 "        if test $n -ge 0\n"
+			 "            string match -q -- '-*' $word; or set n (math $n + 1)\n"
+			 "        else if test \"$word\" = \"$argv[1]\"\n"
+			 "            set n 0\n"
+			 "        end\n"
+			 "    end\n"
+			 "    test $n -eq $argv[2]\n"
 			 "end\n\n"
 			 "function __drupe_containers\n    drupe list --quiet 2>/dev/null\nend\n\n"
 			 "complete -c drupe -f\n"
