@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +59,18 @@ int cli_print(const struct cli *c, const struct strbuf *text, struct err *e)
 	if (fd_write_all(STDOUT_FILENO, strbuf_str(text), text->len, e) < 0)
 		return err_in(e, "standard output");
 	return 0;
+}
+
+struct cli_screen cli_screen(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	struct winsize size;
+
+	/* Not isatty(), which is the same, but says nothing of the size. */
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+		return (struct cli_screen){ 0 };
+	return (struct cli_screen){ .color = !(no_color && *no_color) && term && *term && strcmp(term, "dumb") != 0,
+				    .columns = size.ws_col };
 }
 
 /* podman wants exactly one object in a JSON log, hence no warnings there unless asked for. */

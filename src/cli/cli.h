@@ -64,6 +64,14 @@ int cli_main(int argc, char **argv, bool stdout_closed);
 /* The only way to standard output. Fails when not everything could be written. */
 must_check int cli_print(const struct cli *c, const struct strbuf *text, struct err *e);
 
+/* What standard output is: a terminal of so many columns (0: it does not say), or none, which gets neither colours nor cut lines. Colours
+ * are off also when NO_COLOR is set and not empty, or TERM is "dumb". */
+struct cli_screen {
+	bool color;
+	unsigned columns;
+};
+struct cli_screen cli_screen(void);
+
 /* Prints the help of one command, or of the program (NULL). */
 must_check int cli_print_help(struct cli *c, const struct command *cmd, struct err *e);
 must_check int cli_print_version(struct cli *c, struct err *e);
@@ -84,8 +92,8 @@ struct plan_options;
 struct plan;
 must_check int cli_plan(struct cli *c, const struct oci_spec *spec, const struct plan_options *o, struct plan *out, struct err *e);
 
-/* cmd_ps.c, apart for tests: keeps the header and the lines of ps(1) whose PID is one of pids. EINVAL: no column PID. */
-must_check int ps_filter(const char *text, const pid_t *pids, size_t n, struct strbuf *out, struct err *e);
+/* cmd_ps.c, apart for tests: keeps the header and the lines of ps(1) whose PID is one of pids, cut to `columns` (0: as they are). EINVAL: no column PID. */
+must_check int ps_filter(const char *text, const pid_t *pids, size_t n, unsigned columns, struct strbuf *out, struct err *e);
 
 /* cmd_update.c, apart for tests: "512m", "1g", "1GiB", "-1" to bytes. EINVAL: not a size; ERANGE: more than the number holds. */
 must_check int size_parse(const char *s, int64_t *out, struct err *e);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define COLUMNS     6
+#define STATUS      2
+#define BUNDLE      3
 #define WIDTH_MIN   12
 #define WIDTH_SPACE 3 /* between columns */
 
@@ -28,29 +30,74 @@ static struct row row_of(const struct container_info *i, struct arena *a)
 			       i->state->created, i->owner } };
 }
 
-static void add_table(const struct row *rows, size_t n, struct strbuf *out)
+/* How a line begins on a terminal; it ends with RESET. */
+static const char *color_of(const struct row *row, bool header)
 {
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; k + 1 < COLUMNS; k++) {
-			size_t width = WIDTH_MIN;
+	static const char *const colors[][2] = { { "running", "\033[32m" }, { "paused", "\033[33m" }, { "stopped", "\033[2m" } };
 
-			for (size_t j = 0; j < n; j++)
-				if (strlen(rows[j].cell[k]) + WIDTH_SPACE > width)
-					width = strlen(rows[j].cell[k]) + WIDTH_SPACE;
-			strbuf_printf(out, "%-*s", (int)width, rows[i].cell[k]);
+	if (header)
+		return "\033[1m";
+	for (size_t i = 0; i < sizeof(colors) / sizeof(colors[0]); i++)
+		if (str_eq(row->cell[STATUS], colors[i][0]))
+			return colors[i][1];
+	return "";
+}
+
+static void measure(const struct row *rows, size_t n, size_t *widths)
+{
+	for (size_t k = 0; k < COLUMNS; k++) {
+		widths[k] = k + 1 < COLUMNS ? WIDTH_MIN : 0;
+		for (size_t j = 0; j < n; j++) {
+			size_t len = strlen(rows[j].cell[k]) + (k + 1 < COLUMNS ? WIDTH_SPACE : 0);
+
+			widths[k] = len > widths[k] ? len : widths[k];
 		}
-		strbuf_printf(out, "%s\n", rows[i].cell[COLUMNS - 1]);
+	}
+}
+
+/* The names of bundles are long, and their ends tell them apart: what is too much for the screen is taken from their beginnings. */
+static void fit(struct row *rows, size_t n, size_t *widths, unsigned columns, struct arena *a)
+{
+	size_t total = 0;
+
+	for (size_t k = 0; k < COLUMNS; k++)
+		total += widths[k];
+	if (!columns || total <= columns || widths[BUNDLE] <= WIDTH_MIN)
+		return;
+	size_t over = total - columns, room = widths[BUNDLE] - WIDTH_MIN > over ? widths[BUNDLE] - over : WIDTH_MIN;
+
+	for (size_t i = 1; i < n; i++) {
+		size_t len = strlen(rows[i].cell[BUNDLE]), most = room - WIDTH_SPACE;
+
+		if (len > most)
+			rows[i].cell[BUNDLE] = arena_printf(a, "...%s", rows[i].cell[BUNDLE] + len - (most - 3));
+	}
+	widths[BUNDLE] = room;
+}
+
+static void add_table(struct row *rows, size_t n, const struct cli_screen *screen, struct arena *a, struct strbuf *out)
+{
+	size_t widths[COLUMNS];
+
+	measure(rows, n, widths);
+	fit(rows, n, widths, screen->columns, a);
+	for (size_t i = 0; i < n; i++) {
+		strbuf_puts(out, screen->color ? color_of(&rows[i], i == 0) : "");
+		for (size_t k = 0; k + 1 < COLUMNS; k++)
+			strbuf_printf(out, "%-*s", (int)widths[k], rows[i].cell[k]);
+		strbuf_printf(out, "%s%s\n", rows[i].cell[COLUMNS - 1], screen->color ? "\033[0m" : "");
 	}
 }
 
 static void list_table_text(struct cli *c, const struct container_info *v, size_t n, struct strbuf *out)
 {
 	struct row *rows = arena_alloc(c->arena, (n + 1) * sizeof(*rows));
+	const struct cli_screen screen = cli_screen();
 
 	rows[0] = (struct row){ { "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" } };
 	for (size_t i = 0; i < n; i++)
 		rows[i + 1] = row_of(&v[i], c->arena);
-	add_table(rows, n + 1, out);
+	add_table(rows, n + 1, &screen, c->arena, out);
 }
 
 static void list_json(const struct container_info *v, size_t n, struct strbuf *out)

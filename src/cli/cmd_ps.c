@@ -84,7 +84,7 @@ static bool is_listed(const char *line, size_t line_len, size_t column, const pi
 	return false;
 }
 
-int ps_filter(const char *text, const pid_t *pids, size_t n, struct strbuf *out, struct err *e)
+int ps_filter(const char *text, const pid_t *pids, size_t n, unsigned columns, struct strbuf *out, struct err *e)
 {
 	size_t column = 0, len;
 
@@ -94,7 +94,11 @@ int ps_filter(const char *text, const pid_t *pids, size_t n, struct strbuf *out,
 			return err_set(e, EINVAL, "ps: the output has no column PID");
 		if (line != text && !is_listed(line, len, column, pids, n))
 			continue;
-		strbuf_add(out, line, len);
+		size_t shown = columns && len > columns ? columns : len;
+
+		while (shown < len && shown && (line[shown] & 0xC0) == 0x80) /* not within a character */
+			shown--;
+		strbuf_add(out, line, shown);
 		strbuf_puts(out, "\n");
 	}
 	return 0;
@@ -227,7 +231,7 @@ static int run_ps(struct cli *c, void *opts, const struct opt_rest *rest, struct
 		ps_json(pids, n, &out);
 		return cli_print(c, &out, e);
 	}
-	if ((r = capture_ps(argv, &text, e)) < 0 || (r = ps_filter(strbuf_str(&text), pids, n, &out, e)) < 0)
+	if ((r = capture_ps(argv, &text, e)) < 0 || (r = ps_filter(strbuf_str(&text), pids, n, cli_screen().columns, &out, e)) < 0)
 		return r;
 	return cli_print(c, &out, e);
 }

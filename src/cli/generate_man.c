@@ -155,6 +155,10 @@ static void man_of_program(struct strbuf *out)
 	add_section(out, "ENVIRONMENT");
 	add_item(out, "XDG_RUNTIME_DIR", NULL, "Where the state directory of a user other than root is.");
 	add_item(out, "LISTEN_FDS, LISTEN_PID", NULL, "Descriptors that the program of the container gets (socket activation).");
+	add_item(out, "NOTIFY_SOCKET", NULL,
+		 "The program of the container gets a socket of its own (sd_notify), and what it says of its state is passed on to "
+		 "this "
+		 "one. start and run --detach return when it has said READY=1.");
 	add_item(out, "NO_COLOR", NULL, "When set and not empty, tables on a terminal have no colours.");
 	add_section(out, "FILES");
 	add_item(out, "/run/drupe", NULL, "State of the containers, without --root.");

@@ -377,6 +377,44 @@ END
     [ -z "$(ls -A "$ROOT")" ]
 }
 
+# on_terminal COLUMNS WORD...: what a command prints on a terminal of that width.
+on_terminal() {
+    python3 - "$@" 3>&- <<'END'
+import fcntl, os, pty, struct, sys, termios
+master, slave = pty.openpty()
+fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, slave, 1), (os.POSIX_SPAWN_DUP2, slave, 2)])
+os.close(slave)
+try:
+    while text := os.read(master, 65536):
+        sys.stdout.write(text.decode().replace("\r\n", "\n"))
+except OSError:
+    pass
+os.waitpid(pid, 0)
+END
+}
+
+@test "list and ps: colours and the width of the screen on a terminal, and only there" {
+    args /bin/sh -c 'exec /probe trap' "$(printf 'x%.0s' {1..100})"
+    detached run --detach --bundle "$BUNDLE" "$ID"
+    local plain colored
+    plain=$(drupe list)
+    [[ "$plain" != *$'\033'* ]]
+    [[ "$plain" == *"$BUNDLE"* ]]
+    export TERM=xterm
+    colored=$(on_terminal 100 "$RUNTIME" --root "$ROOT" list)
+    [[ "$colored" == $'\033[1mID '*$'OWNER\033[0m\n\033[32m'"$ID"*$'root\033[0m' ]]
+    [[ "$colored" == *...* && "$colored" != *"$BUNDLE"* ]]
+    [ "$(sed $'s/\033\\[[0-9]*m//g' <<<"$colored" | wc -L)" -le 100 ]
+    [ "$(on_terminal 500 "$RUNTIME" --root "$ROOT" list | sed $'s/\033\\[[0-9]*m//g')" = "$plain" ]
+    [[ "$(NO_COLOR=1 on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]
+    [[ "$(TERM=dumb on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]
+    [ "$(on_terminal 40 "$RUNTIME" --root "$ROOT" ps "$ID" | wc -L)" = 40 ]
+    [ "$(drupe ps "$ID" | wc -L)" -gt 40 ]
+    [[ "$(on_terminal 40 "$RUNTIME" --root "$ROOT" list --format json | jq -r '.[].id')" = "$ID" ]]
+    drupe delete --force "$ID"
+}
+
 @test "run: a directory instead of a name is a bundle, and the name is made up" {
     args /bin/sh -c 'echo ran; exit 3'
     run -3 drupe run "$BUNDLE/"

@@ -95,10 +95,10 @@ static void ps_keeps_header_and_own_lines(void)
 	struct strbuf out = STRBUF(&a);
 	struct err e;
 
-	expect(ps_filter("UID   PID  PPID CMD\nroot   12     1 sh\nroot  120    12 PID 12\nx     340    12 top -b", pids, 2, &out,
-			 &e) == 0);
+	expect(ps_filter("UID   PID  PPID CMD\nroot   12     1 sh\nroot  120    12 PID 12\nx     340    12 top -b", pids, 2, 0,
+			 &out, &e) == 0);
 	expect_str(strbuf_str(&out), "UID   PID  PPID CMD\nroot   12     1 sh\nx     340    12 top -b\n");
-	expect(ps_filter("COMMAND\nsh\n", pids, 2, &out, &e) == -EINVAL);
+	expect(ps_filter("COMMAND\nsh\n", pids, 2, 0, &out, &e) == -EINVAL);
 	expect_str(e.text, "ps: the output has no column PID");
 	arena_release(&a);
 }
