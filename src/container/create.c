@@ -397,12 +397,15 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	const char *text, *bundle;
 	struct resctrl_ref groups;
 	struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	bool notify = false;
 	int r = container_check_id(id, e);
 
 	if (r == 0)
 		r = bundle_load(o->bundle, o->config, a, &k.spec, &text, &bundle, e);
 	if (r == 0)
 		r = check_terminal(k.spec, o, keep_console, e);
+	if (r == 0)
+		notify = notify_plan(rt, id, a, &k.spec);
 	if (r == 0)
 		r = make_plan(rt, id, o, k.spec, bundle, a, &k.plan, e);
 	if (r == 0)
@@ -415,6 +418,8 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)
 		r = store_save_config(&k.c, text, e);
+	if (r == 0 && notify)
+		r = notify_make(&k.c, e);
 	if (r == 0)
 		r = build(&k, o, to_start, a, e);
 	if (r < 0) {

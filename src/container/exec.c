@@ -448,7 +448,7 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 	*status = 0;
 	if (r < 0 || x->o->detach)
 		return r;
-	int code = wait_foreground(x->pid, x->pidfd, x->console, false, e);
+	int code = wait_foreground(x->pid, x->pidfd, x->console, false, &NOTIFY_NONE, e);
 
 	if (code < 0) {
 		end_process(x);

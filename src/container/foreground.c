@@ -38,6 +38,7 @@ struct foreground {
 	pid_t pid;
 	int pidfd, master, signals; /* borrowed */
 	int peer;                   /* the master's other end: held, so that a program may close all of its own and open it again */
+	const struct notify *notify;
 	bool reap_all, input_open, output_open, ended;
 	char last; /* byte of the input */
 	struct bytes input, output;
@@ -182,7 +183,7 @@ static void on_signal(struct foreground *f)
 	}
 }
 
-enum { P_PROCESS, P_SIGNALS, P_MASTER, P_STDIN, P_STDOUT, P_COUNT };
+enum { P_PROCESS, P_SIGNALS, P_MASTER, P_STDIN, P_STDOUT, P_NOTIFY, P_COUNT };
 
 static void add(struct pollfd *p, int fd, bool in, bool out)
 {
@@ -198,6 +199,7 @@ static int wait_for_any(const struct foreground *f, struct pollfd p[P_COUNT])
 	add(&p[P_SIGNALS], f->signals, true, false);
 	add(&p[P_MASTER], f->master, is_empty(&f->output), !f->ended && !is_empty(&f->input));
 	add(&p[P_STDIN], STDIN_FILENO, !f->ended && f->input_open && is_empty(&f->input), false);
+	add(&p[P_NOTIFY], f->notify->from, f->notify->from >= 0, false);
 	add(&p[P_STDOUT], STDOUT_FILENO, false, !is_empty(&f->output));
 	/* When the process has ended, what it wrote is there: nothing more is waited for. */
 	return poll(p, P_COUNT, f->ended && is_empty(&f->output) ? 0 : -1);
@@ -230,6 +232,8 @@ static int loop(struct foreground *f, struct err *e)
 			return proc_wait(f->pid, e);
 		if (p[P_SIGNALS].revents)
 			on_signal(f);
+		if (p[P_NOTIFY].revents)
+			(void)notify_pass(f->notify);
 		copy_ready(f, p);
 		f->ended |= p[P_PROCESS].revents != 0;
 	}
@@ -274,7 +278,7 @@ static void set_up_terminal(struct foreground *f)
 	copy_window_size(f->master);
 }
 
-int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, struct err *e)
+int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, const struct notify *notify, struct err *e)
 {
 	struct foreground f = {
 		.pid = pid,
@@ -282,6 +286,7 @@ int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, struct err 
 		.master = master,
 		.peer = -1,
 		.reap_all = reap_all,
+		.notify = notify,
 		.input_open = master >= 0,
 		.output_open = true,
 		.last = '\n',

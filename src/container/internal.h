@@ -80,6 +80,25 @@ must_check int after_start(struct container *c, const struct oci_spec *spec, str
 /* Stores how the container ended, for a later wait. Takes the lock for that. */
 void record_exit(struct container *c, int status);
 
+/* ---- notify.c: sd_notify ---- */
+struct notify { int from, to; }; /* sockets to the program and to the service manager; -1: nobody listens */
+#define NOTIFY_NONE ((struct notify){ -1, -1 })
+
+/* When our caller has NOTIFY_SOCKET, *spec becomes one with a socket for the program; true: notify_make() is to make its place. */
+bool notify_plan(const struct runtime *rt, const char *id, struct arena *a, const struct oci_spec **spec);
+must_check int notify_make(const struct container *c, struct err *e);
+
+/* Before the start: listens to the program, where there is a place and our caller listens to us. Else *out is NOTIFY_NONE. */
+must_check int notify_open(const struct container *c, struct notify *out, struct err *e);
+void notify_close(struct notify *n);
+#define auto_notify __attribute__((cleanup(notify_close)))
+
+/* Passes one message on, as far as it may be; true: it says READY=1. */
+bool notify_pass(const struct notify *n);
+
+/* Until the program is ready, which is told with its pid, or has ended. At once for NOTIFY_NONE. */
+must_check int notify_await_ready(const struct notify *n, pid_t pid, int pidfd, struct err *e);
+
 /* Blocks all signals that wait_foreground() passes on. From then on they wait for it, and nothing but SIGKILL keeps us from cleaning
  * up; to be called before the process is started. */
 must_check int hold_signals(struct err *e);
@@ -88,5 +107,6 @@ must_check int hold_signals(struct err *e);
 void copy_window_size(int master);
 
 /* Waits for a foreground process (our child): forwards signals and, with a terminal (master >= 0), input, output and window size.
- * Returns its exit status, 128 + signal. reap_all: we adopt orphans of the container and reap them. */
-must_check int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, struct err *e);
+ * Returns its exit status, 128 + signal. reap_all: we adopt orphans of the container and reap them. notify: messages to pass on, or
+ * NOTIFY_NONE. */
+must_check int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, const struct notify *notify, struct err *e);

@@ -50,10 +50,11 @@ static int finish(const struct runtime *rt, struct created *k, bool keep, struct
 	return destroy(rt, &k->c, k->c.damaged ? k->state : k->c.state, k->spec, e);
 }
 
-static int run_foreground(const struct runtime *rt, struct created *k, const struct run_options *o, int *status, struct err *e)
+static int run_foreground(const struct runtime *rt, struct created *k, const struct run_options *o, const struct notify *notify,
+			  int *status, struct err *e)
 {
 	store_unlock(&k->c);
-	int code = wait_foreground(k->pid, k->pidfd, k->console, !o->no_subreaper, e);
+	int code = wait_foreground(k->pid, k->pidfd, k->console, !o->no_subreaper, notify, e);
 
 	if (code < 0) {
 		struct err why;
@@ -83,6 +84,9 @@ int container_run(const struct runtime *rt, const char *id, const struct run_opt
 	r = o->detach ? 0 : hold_signals(e);
 	if (r == 0 && !k.plan->has_process)
 		r = err_set(e, EINVAL, "cannot run container \"%s\": its config has no process", id);
+	auto_notify struct notify notify = NOTIFY_NONE;
+	if (r == 0)
+		r = notify_open(&k.c, &notify, e);
 	if (r == 0)
 		r = start_created(&k, e);
 	if (r < 0) {
@@ -94,5 +98,8 @@ int container_run(const struct runtime *rt, const char *id, const struct run_opt
 		return r;
 	}
 	*status = 0;
-	return o->detach ? 0 : run_foreground(rt, &k, o, status, e);
+	if (!o->detach)
+		return run_foreground(rt, &k, o, &notify, status, e);
+	store_unlock(&k.c);
+	return notify_await_ready(&notify, k.pid, k.pidfd, e);
 }

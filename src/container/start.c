@@ -137,7 +137,7 @@ static int nobody_listens(const struct container *c, struct err *e)
 	return err_set(e, EINVAL, "cannot start an already running container (an earlier start did not end well)");
 }
 
-static int start_locked(const struct runtime *rt, struct container *c, struct arena *a, struct err *e)
+static int start_locked(const struct runtime *rt, struct container *c, struct arena *a, struct notify *notify, struct err *e)
 {
 	const struct oci_spec *spec;
 	bool executes = false;
@@ -150,6 +150,9 @@ static int start_locked(const struct runtime *rt, struct container *c, struct ar
 	auto_fd int init = open_init(c->state, e);
 	if (init < 0)
 		return init;
+	r = notify_open(c, notify, e);
+	if (r < 0)
+		return r;
 	auto_chan struct chan chan = { .fd = store_connect(c, e) };
 	if (chan.fd < 0)
 		return nobody_listens(c, e);
@@ -182,7 +185,15 @@ int container_start(const struct runtime *rt, const char *id, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	auto_container struct container c = CONTAINER_EMPTY;
+	auto_notify struct notify notify = NOTIFY_NONE;
 	int r = store_open(rt, id, true, true, &a, &c, e);
 
-	return r < 0 ? r : start_locked(rt, &c, &a, e);
+	if (r == 0)
+		r = start_locked(rt, &c, &a, &notify, e);
+	if (r < 0 || notify.from < 0)
+		return r;
+	store_unlock(&c);
+	auto_fd int init = open_init(c.state, e);
+
+	return init < 0 ? 0 : notify_await_ready(&notify, c.state->pid, init, e);
 }

@@ -412,6 +412,10 @@ int store_remove(struct container *c, struct err *e)
 		close_fd(&copy);
 		return err_errno(e, "state directory of container \"%s\"", c->id);
 	}
+	if (unlinkat(c->dir_fd, "notify", AT_REMOVEDIR) < 0 && errno == ENOTEMPTY) {
+		(void)unlinkat(c->dir_fd, "notify/notify.sock", 0);
+		(void)unlinkat(c->dir_fd, "notify", AT_REMOVEDIR);
+	}
 	/* The files are our own, temporaries of a killed command included. A directory is not, and stops us. */
 	while ((d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
