@@ -40,19 +40,6 @@ bool filter_flag_supported(unsigned flag);
 /* Installs the filter; returns the listener descriptor when it has a NOTIFY action, else 0. */
 must_check int filter_load(const struct sec_filter *f, struct err *e);
 
-/* ---- seccomp_stub.c ---- */
-/* What the profile knows of one architecture. */
-struct stub_arch {
-	uint32_t audit_arch; /* AUDIT_ARCH_*: seccomp_data.arch                           */
-	int last;            /* highest system call number named in the profile, -1: none */
-	int last_x32;        /* likewise with the x32 bit; -1: x32 is not in the profile, its calls are the filter's to kill */
-};
-#define STUB_PER_ARCH    6
-#define STUB_MAX(arches) (1 + STUB_PER_ARCH * (arches))
-/* Writes the program that answers ENOSYS for numbers above `last` and passes everything else on to what follows it. Returns its
- * length, at most STUB_MAX(n); n is at most 32. */
-size_t stub_make(const struct stub_arch *arch, size_t n, struct sock_filter *out);
-
 /* ---- sec_apply.c ---- */
 /* The names of the steps of sec_apply_final() for this plan, in order, NULL-terminated: what the test of order.md looks at. */
 #define SEC_STEPS_MAX 10

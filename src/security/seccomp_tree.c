@@ -1,0 +1,412 @@
+/* seccomp_tree.c - from what a profile says of each call to a program that decides by number
+ *
+ * Theory of operation: on each architecture that this kernel runs, the numbers are divided into ranges with the same answer, and
+ * the ranges become a binary tree of comparisons. x86_64 and x32 have the same numbers, but for bit 30, and share one tree. A
+ * program that decides by number alone for most calls lets the kernel keep those decisions in its bitmap.
+ *
+ * A deny-by-default profile answers EPERM to whatever it does not list. For a system call that is younger than the profile that is
+ * the wrong answer: C libraries probe for new calls and fall back on ENOSYS only. Numbers grow with time, so whatever is above the
+ * highest number the profile names, for that architecture, is taken to be unknown to it and answered with ENOSYS.
+ */
+#include "security/seccomp_bpf.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <string.h>
+
+/* What a number means on one architecture: an action, whatever the arguments; or a chain's index + 1 in the upper half. */
+typedef uint64_t answer_t;
+
+/* From this number to the next range, on an architecture and on its twin, x86_64's x32. */
+struct range {
+	answer_t answer, twin;
+	uint32_t from;
+};
+
+#define CONDITIONAL UINT32_MAX /* no SECCOMP_RET_*, as the next */
+#define NO_ANSWER   (UINT32_MAX - 1)
+
+/* What is being written. */
+struct writer {
+	const struct seccomp_build *build;
+	struct program *program;
+	int last[ABIS]; /* the highest number that the profile names; -1: what is above is not answered with ENOSYS */
+	struct chain *chains;
+	size_t n_chains, chains_room;
+	uint32_t answer[CALLS_MAX]; /* to each call, CONDITIONAL: it takes more than a word */
+	size_t n_ranges, n_groups;
+	struct range ranges[NR_MAX];
+	uint16_t group[NR_MAX + 1]; /* the first range of each */
+};
+
+/* ---- what is newer than the profile ---- */
+
+/* A permissive default lets new calls through, a tracer wants to see them, and ENOSYS is what would be answered. */
+static bool wants_enosys(const struct seccomp_build *b)
+{
+	return b->default_action != SECCOMP_RET_ALLOW && b->default_action != SECCOMP_RET_LOG &&
+	       b->default_action != (SECCOMP_RET_ERRNO | ENOSYS) && b->profile->default_action != OCI_ACT_TRACE;
+}
+
+static int last_named(const struct seccomp_build *b, enum abi abi)
+{
+	size_t n;
+	const uint16_t *calls = syscall_table(abi, &n);
+
+	while (n > 0 && (calls[n - 1] == CALL_NONE || !b->call[calls[n - 1]].named))
+		n--;
+	return (int)n - 1;
+}
+
+/* The parts of sockets and System V IPC, once reached through socketcall(2) and ipc(2) only, have numbers of their own on i386, up
+ * to these. Who names one of a family knows the family. */
+static int last_of_families(const struct seccomp_build *b, int last)
+{
+	static const int highest[] = { [VIA_SOCKETCALL] = 373, [VIA_IPC] = 402 };
+	size_t n;
+	const uint16_t *calls = syscall_multiplexed(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned sub;
+		int high = highest[syscall_via(calls[i], &sub)];
+
+		last = b->call[calls[i]].named && high > last ? high : last;
+	}
+	return last;
+}
+
+static void find_last(struct writer *w)
+{
+	bool wanted = wants_enosys(w->build);
+
+	for (int abi = 0; abi < ABIS; abi++)
+		w->last[abi] = wanted && w->build->in_filter[abi] ? last_named(w->build, (enum abi)abi) : -1;
+	if (wanted)
+		w->last[ABI_I386] = last_of_families(w->build, w->last[ABI_I386]);
+}
+
+/* ---- one number ---- */
+
+/* What goes through socketcall(2) or ipc(2). */
+static void add_parts(const struct seccomp_build *b, struct chain *c, enum call_via via)
+{
+	size_t n;
+	const uint16_t *calls = syscall_multiplexed(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct call_rules *part = &b->call[calls[i]];
+		struct rule always = { .action = b->action[calls[i]], .syscall = part->always - 1 };
+		unsigned sub;
+
+		if (syscall_via(calls[i], &sub) != via)
+			continue;
+		for (unsigned k = part->rules; k; k = b->rules[k - 1].next)
+			chain_add(c, b->arena, &b->rules[k - 1], k, sub);
+		if (part->always)
+			chain_add(c, b->arena, &always, SIZE_MAX, sub);
+	}
+}
+
+static uint16_t keep_chain(struct writer *w, const struct chain *c)
+{
+	if (w->n_chains == w->chains_room) {
+		size_t room = w->chains_room ? 2 * w->chains_room : 16;
+		struct chain *v = arena_alloc(w->build->arena, room * sizeof(*v));
+
+		if (w->n_chains)
+			memcpy(v, w->chains, w->n_chains * sizeof(*v));
+		w->chains = v;
+		w->chains_room = room;
+	}
+	w->chains[w->n_chains++] = *c;
+	return (uint16_t)w->n_chains;
+}
+
+/* For a call with conditions. */
+static int make_conditional(struct writer *w, enum abi abi, unsigned call, enum call_via through, answer_t *out, struct err *e)
+{
+	const struct seccomp_build *b = w->build;
+	const struct call_rules *rules = &b->call[call];
+	struct chain c;
+	uint32_t at;
+
+	chain_init(&c, abi == ABI_X86_64, b->default_action);
+	for (unsigned k = rules->rules; k; k = b->rules[k - 1].next)
+		chain_add(&c, b->arena, &b->rules[k - 1], k, 0);
+	if (through != VIA_NONE && !rules->always)
+		add_parts(b, &c, through);
+	if (chain_sort(&c, &at, e) < 0)
+		return err_in(e, "linux.seccomp.syscalls[%u]: system call %s", at, syscall_name(call));
+	if (c.always_set || rules->always || !c.n)
+		*out = c.always_set ? c.always : b->action[call];
+	else
+		*out = (answer_t)keep_chain(w, &c) << 32;
+	return 0;
+}
+
+static answer_t beyond(const struct writer *w, enum abi abi)
+{
+	return w->last[abi] >= 0 ? SECCOMP_RET_ERRNO | ENOSYS : w->build->default_action;
+}
+
+static void find_answers(struct writer *w)
+{
+	const struct seccomp_build *b = w->build;
+
+	memcpy(w->answer, b->action, sizeof(w->answer));
+	for (size_t i = 0; i < b->n_rules; i++)
+		w->answer[b->rules[i].call] = CONDITIONAL;
+	w->answer[syscall_find("socketcall")] = w->answer[syscall_find("ipc")] = CONDITIONAL;
+}
+
+/* ---- ranges ---- */
+
+static bool same_answer(const struct range *x, const struct range *y)
+{
+	return x->answer == y->answer && x->twin == y->twin;
+}
+
+static void add_range(struct writer *w, uint32_t from, answer_t answer, answer_t twin)
+{
+	struct range r = { answer, twin, from };
+
+	if (w->n_ranges == 0 || !same_answer(&w->ranges[w->n_ranges - 1], &r))
+		w->ranges[w->n_ranges++] = r;
+}
+
+/* Numbers that the profile knows, which most architectures have some hundreds of. */
+static size_t numbers_of(const struct writer *w, enum abi abi, const uint16_t **calls)
+{
+	size_t n;
+
+	*calls = syscall_table(abi, &n);
+	return w->last[abi] >= 0 && (size_t)w->last[abi] < n ? (size_t)w->last[abi] + 1 : n;
+}
+
+/* What has conditions, or parts. */
+static int make_answer(struct writer *w, enum abi abi, unsigned call, size_t nr, answer_t *out, struct err *e)
+{
+	enum call_via through = VIA_NONE;
+
+	if (w->answer[call] != CONDITIONAL) {
+		*out = w->answer[call];
+		return 0;
+	}
+	if (abi == ABI_I386 && (nr == NR_SOCKETCALL || nr == NR_IPC))
+		through = nr == NR_SOCKETCALL ? VIA_SOCKETCALL : VIA_IPC;
+	return make_conditional(w, abi, call, through, out, e);
+}
+
+/* Without a twin. */
+static int make_ranges(struct writer *w, enum abi abi, struct err *e)
+{
+	const uint16_t *calls;
+	size_t n = numbers_of(w, abi, &calls), nr = 0;
+	uint32_t last = NO_ANSWER;
+
+	w->n_ranges = 0;
+	for (; nr < n; nr++) {
+		answer_t answer;
+
+		if (w->answer[calls[nr]] == last)
+			continue;
+		if (make_answer(w, abi, calls[nr], nr, &answer, e) < 0)
+			return -e->code;
+		add_range(w, (uint32_t)nr, answer, answer);
+		last = answer >> 32 ? NO_ANSWER : (uint32_t)answer;
+	}
+	add_range(w, (uint32_t)n, beyond(w, abi), beyond(w, abi));
+	return 0;
+}
+
+/* x86_64 with x32. */
+static int make_twin_ranges(struct writer *w, struct err *e)
+{
+	const uint16_t *calls, *twins;
+	size_t n = numbers_of(w, ABI_X86_64, &calls), n_twin = numbers_of(w, ABI_X32, &twins);
+	size_t n_both = n < n_twin ? n : n_twin, nr = 0;
+	uint32_t last = NO_ANSWER, last_twin = NO_ANSWER;
+
+	w->n_ranges = 0;
+	for (; nr < n || nr < n_twin; nr++) {
+		answer_t answer = beyond(w, ABI_X86_64), twin = beyond(w, ABI_X32);
+
+		while (nr < n_both && w->answer[calls[nr]] == last && w->answer[twins[nr]] == last_twin)
+			nr++;
+		if (nr < n && make_answer(w, ABI_X86_64, calls[nr], nr, &answer, e) < 0)
+			return -e->code;
+		if (nr < n_twin && make_answer(w, ABI_X32, twins[nr], nr, &twin, e) < 0)
+			return -e->code;
+		add_range(w, (uint32_t)nr, answer, twin);
+		/* what has conditions is like nothing else */
+		last = answer >> 32 ? NO_ANSWER : (uint32_t)answer;
+		last_twin = twin >> 32 ? NO_ANSWER : (uint32_t)twin;
+	}
+	add_range(w, (uint32_t)nr, beyond(w, ABI_X86_64), beyond(w, ABI_X32));
+	return 0;
+}
+
+/* Single exceptions to a range, which are one comparison for equality each, go with it: these many, as they are tried in turn. */
+#define EXCEPTIONS_MAX 3
+
+static void make_groups(struct writer *w)
+{
+	const struct range *r = w->ranges;
+	size_t n = w->n_ranges, i = 0, end;
+
+	w->n_groups = 0;
+	for (; i < n; i = end) {
+		end = i + 1;
+		while (end + 1 < n && end - i < 2 * EXCEPTIONS_MAX && r[end].from + 1 == r[end + 1].from &&
+		       same_answer(&r[i], &r[end + 1]))
+			end += 2;
+		w->group[w->n_groups++] = (uint16_t)i;
+	}
+	w->group[w->n_groups] = (uint16_t)n;
+}
+
+/* ---- the tree ---- */
+
+/* A part of the program that decides by number. */
+struct tree {
+	struct writer *w;
+	int word; /* what the accumulator has: WORD_NR, or WORD_OTHER for the number without X32_BIT */
+	struct {
+		struct range of;
+		struct target at;
+	} split[4]; /* written already */
+	size_t n_split;
+};
+
+static struct target write_answer(struct writer *w, answer_t answer)
+{
+	return answer >> 32 ? chain_write(&w->chains[(answer >> 32) - 1], w->program)
+			    : program_return(w->program, (uint32_t)answer);
+}
+
+static struct target write_range(struct tree *t, const struct range *r)
+{
+	size_t i = 0;
+
+	if (r->answer == r->twin)
+		return write_answer(t->w, r->answer);
+	while (i < t->n_split && !same_answer(&t->split[i].of, r))
+		i++;
+	if (i < t->n_split)
+		return t->split[i].at;
+	struct target yes = write_answer(t->w, r->twin), no = write_answer(t->w, r->answer);
+	struct target at = program_load(t->w->program, program_jump(t->w->program, WORD_NR, BPF_JGE, X32_BIT, yes, no));
+
+	if (i < sizeof(t->split) / sizeof(t->split[0])) {
+		t->split[i].of = *r;
+		t->split[i].at = at;
+		t->n_split++;
+	}
+	return at;
+}
+
+static struct target write_group(struct tree *t, size_t from, size_t end)
+{
+	const struct range *r = t->w->ranges;
+	struct target next = write_range(t, &r[from]);
+
+	for (size_t i = end - 1; i > from; i -= 2)
+		next = program_jump(t->w->program, t->word, BPF_JEQ, r[i - 1].from, write_range(t, &r[i - 1]), next);
+	return next;
+}
+
+/* As deep as the number of groups has bits. */
+static struct target write_groups(struct tree *t, size_t from, size_t end)
+{
+	const uint16_t *group = t->w->group;
+	size_t middle = (from + end) / 2;
+
+	if (middle == from)
+		return write_group(t, group[from], group[end]);
+	struct target above = write_groups(t, middle, end), below = write_groups(t, from, middle);
+
+	return program_jump(t->w->program, t->word, BPF_JGE, t->w->ranges[group[middle]].from, above, below);
+}
+
+static struct target write_tree(struct writer *w, int word)
+{
+	struct tree t = { .w = w, .word = word };
+
+	make_groups(w);
+	return write_groups(&t, 0, w->n_groups);
+}
+
+/* ---- the program ---- */
+
+static int write_i386(struct writer *w, struct target *out, struct err *e)
+{
+	int r = make_ranges(w, ABI_I386, e);
+
+	if (r == 0)
+		*out = program_load(w->program, write_tree(w, WORD_NR));
+	return r;
+}
+
+static int write_x86_64(struct writer *w, struct target *out, struct err *e)
+{
+	bool x32 = w->build->in_filter[ABI_X32];
+	int r = x32 ? make_twin_ranges(w, e) : make_ranges(w, ABI_X86_64, e);
+	answer_t kill = SECCOMP_RET_KILL_THREAD, other = w->build->default_action;
+	struct target tree;
+
+	if (r < 0)
+		return r;
+	if (x32) {
+		/* with bit 31 too: no x32 call either */
+		add_range(w, 2 * X32_BIT, beyond(w, ABI_X32), beyond(w, ABI_X32));
+		tree = write_tree(w, WORD_OTHER);
+		if (tree.word == WORD_OTHER)
+			tree = program_mask(w->program, tree, WORD_NR, ~X32_BIT);
+	} else {
+		add_range(w, X32_BIT, kill, kill);
+		add_range(w, UINT32_MAX, other, other); /* a tracer's way to skip a call */
+		tree = write_tree(w, WORD_NR);
+	}
+	*out = program_load(w->program, tree);
+	return 0;
+}
+
+static int write_program(struct writer *w, struct err *e)
+{
+	struct program *p = w->program;
+	struct target next = program_return(p, SECCOMP_RET_KILL_THREAD), i386, native;
+
+	if (w->build->in_filter[ABI_I386] && write_i386(w, &i386, e) < 0)
+		return -e->code;
+	if (write_x86_64(w, &native, e) < 0)
+		return -e->code;
+	next = program_return(p, SECCOMP_RET_KILL_THREAD);
+	if (w->build->in_filter[ABI_I386])
+		next = program_jump(p, WORD_ARCH, BPF_JEQ, AUDIT_ARCH_I386, i386, next);
+	program_load(p, program_jump(p, WORD_ARCH, BPF_JEQ, AUDIT_ARCH_X86_64, native, next));
+	if (p->full)
+		return err_set(e, E2BIG, "linux.seccomp: the filter has more instructions than the kernel takes, %u", INSNS_MAX);
+	return 0;
+}
+
+int seccomp_write(const struct seccomp_build *b, struct sec_filter *out, struct err *e)
+{
+	struct program p;
+	struct writer w;
+
+	p.n = p.n_returns = 0;
+	p.full = false;
+	w.build = b;
+	w.program = &p;
+	w.n_chains = w.chains_room = 0;
+	find_last(&w);
+	find_answers(&w);
+	int r = write_program(&w, e);
+
+	if (r < 0)
+		return r;
+	out->insns = program_finish(&p, b->arena);
+	out->n = (unsigned short)p.n;
+	return 0;
+}
