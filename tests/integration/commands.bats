@@ -405,7 +405,7 @@ END
     colored=$(on_terminal 100 "$RUNTIME" --root "$ROOT" list)
     [[ "$colored" == $'\033[1mID '*$'OWNER\033[0m\n\033[32m'"$ID"*$'root\033[0m' ]]
     [[ "$colored" == *...* && "$colored" != *"$BUNDLE"* ]]
-    [ "$(sed $'s/\033\\[[0-9]*m//g' <<<"$colored" | wc -L)" -le 100 ]
+    [ "$(printf '%s\n' "$colored" | sed $'s/\033\\[[0-9]*m//g' | wc -L)" -le 100 ]
     [ "$(on_terminal 500 "$RUNTIME" --root "$ROOT" list | sed $'s/\033\\[[0-9]*m//g')" = "$plain" ]
     [[ "$(NO_COLOR=1 on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]
     [[ "$(TERM=dumb on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]

@@ -14,7 +14,8 @@ setup() {
 
 teardown() {
     drupe delete --force "$ID" >/dev/null 2>&1 || true
-    kill "$MANAGER" && wait "$MANAGER" || true
+    kill "$MANAGER" 2>/dev/null || true
+    wait "$MANAGER" || true
     end_test
 }
 
@@ -43,7 +44,7 @@ heard() { grep -qxF -- "$1" "$HEARD"; }
     local command=$!
     wait_for 10 heard STATUS=loading
     kill -0 "$command"
-    ! heard 'READY=1;STATUS=up'
+    run ! heard 'READY=1;STATUS=up'
     touch "$BUNDLE/rootfs/go"
     wait "$command"
     [ "$(tail -n 3 "$HEARD")" = "READY=1;STATUS=up
@@ -79,7 +80,7 @@ BARRIER=1 +1" ]
     [ "$(drupe state "$ID" | jq -r .status)" = running ]
     drupe kill "$ID" KILL
     wait "$command"
-    ! heard 'BARRIER=1 +1'
+    run ! heard 'BARRIER=1 +1'
     drupe delete "$ID"
 }
 
