@@ -21,9 +21,11 @@
 
 bats_require_minimum_version 1.5.0
 
-LIB=$(cd "$BATS_TEST_DIRNAME/../lib" && pwd)
-TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+LIB=${BATS_TEST_DIRNAME%/*}/lib
+TOP=${BATS_TEST_DIRNAME%/*/*}
 : "${RUNTIME:=$TOP/build/out/bin/drupe}" "${PROBE:=$TOP/build/musl/tests/lib/probe}" "${TEST_CACHE:=$TOP/build/cache}"
+# What every test does is done by one quick program: see there.
+: "${HARNESS:=${PROBE%/*}/harness}"
 : "${DRUPE_TIMEOUT:=30}"
 
 setup() { begin_test; }
@@ -33,32 +35,32 @@ begin_test() {
     TOKEN=t$$-$RANDOM
     ROOT=$BATS_TEST_TMPDIR/root
     UNMOUNT=()
-    mkdir -m 0700 "$ROOT"
-    snapshot "$BATS_TEST_TMPDIR/.before"
+    TOKEN=$TOKEN "$HARNESS" begin "$BATS_TEST_TMPDIR"
 }
 
 # Fails a test that passed, but left something behind; cleans up in any case.
 end_test() {
-    local leaks='' m
+    local m
     jobs -pr >"$BATS_TEST_TMPDIR/.jobs"
     for m in "${UNMOUNT[@]}"; do umount -R "$m" || umount -l "$m"; done
-    if ! leaks=$(wait_for_no_leaks); then
+    if ! TOKEN=$TOKEN "$HARNESS" end "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/.leaks"; then
         clean_up
         if [ -n "$BATS_TEST_COMPLETED" ]; then
-            printf 'the test left behind:\n%s\n' "$leaks"
+            echo 'the test left behind:'
+            cat "$BATS_TEST_TMPDIR/.leaks"
             return 1
         fi
     fi
-    rm -rf --one-file-system "$BATS_TEST_TMPDIR"/bundle*
+    "$HARNESS" remove "$BATS_TEST_TMPDIR" bundle
 }
 
 # ---------------------------------------------------------------------------------------------------------------------- the runtime
 
-drupe() { timeout --foreground -k 5 "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
+drupe() { "$HARNESS" limit "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
 
 detached() { drupe "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
 
-run_container() { run drupe run --bundle "$BUNDLE" "$@" "$(container_id)"; }
+run_container() { run drupe run --bundle "$BUNDLE" "$@" "$TOKEN"; }
 
 container_id() { echo "$TOKEN${1:+-$1}"; }
 
@@ -83,13 +85,15 @@ in_runtime_mode() {
 
 # ------------------------------------------------------------------------------------------------------------------------- bundles
 
-# The root file system that bundles are copied from, made once; its name changes with what it is made from.
+# Sets TEMPLATE: the root file system that bundles are copied from, made once; its name changes with what it is made from.
 rootfs_template() {
-    local busybox key dir new applet
+    local busybox key new applet known=$BATS_RUN_TMPDIR/template
+    [ ! -f "$known" ] || read -r TEMPLATE <"$known"
+    [ -z "${TEMPLATE-}" ] || return 0
     busybox=$(command -v busybox) || return 1
     key=$(cat "$busybox" "$PROBE" "${BASH_SOURCE[0]}" | cksum | tr ' ' -)
-    dir=$TEST_CACHE/rootfs-$key
-    if [ ! -d "$dir" ]; then
+    TEMPLATE=$TEST_CACHE/rootfs-$key
+    if [ ! -d "$TEMPLATE" ]; then
         new=$(mktemp -d "$TEST_CACHE/new.XXXXXX") && chmod 0755 "$new" || return 1
         mkdir -p "$new"/{bin,dev,etc,home,proc,root,run,sbin,sys,tmp,usr/bin,var} && chmod 1777 "$new/tmp"
         cp "$busybox" "$new/bin/busybox"
@@ -100,27 +104,24 @@ rootfs_template() {
         printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'user:x:1000:1000:user:/home:/bin/sh' >"$new/etc/passwd"
         printf '%s\n' 'root:x:0:' 'tty:x:5:' 'user:x:1000:' 'extra:x:2000:user' >"$new/etc/group"
         # Another run may have been quicker; either tree will do.
-        mv -T "$new" "$dir" 2>/dev/null || rm -rf "$new"
+        mv -T "$new" "$TEMPLATE" 2>/dev/null || rm -rf "$new"
     fi
-    echo "$dir"
+    echo "$TEMPLATE" >"$known"
 }
 
 setup_bundle() {
-    local template
-    template=$(rootfs_template) || return 1
+    rootfs_template || return 1
     BUNDLE=$BATS_TEST_TMPDIR/bundle${1:+-$1}
-    mkdir "$BUNDLE"
-    cp -a "$template" "$BUNDLE/rootfs"
-    cp "$LIB/base_config.json" "$BUNDLE/config.json"
+    "$HARNESS" bundle "$TEMPLATE" "$LIB/base_config.json" "$BUNDLE"
 }
 
 # config [JQ-OPTION]... PROGRAM
 config() {
-    jq "$@" <"$BUNDLE/config.json" >"$BUNDLE/.config.json" && mv "$BUNDLE/.config.json" "$BUNDLE/config.json"
+    local new
+    new=$(jq "$@" <"$BUNDLE/config.json") && printf '%s\n' "$new" >"$BUNDLE/config.json"
 }
 
-# As text between separators, since jq would take words that begin with a dash for its own options.
-args() { config --argjson args "$(printf '%s\037' "$@" | jq -Rs 'split("\u001f")[:-1]')" '.process.args = $args'; }
+args() { "$HARNESS" args "$BUNDLE/config.json" "$@"; }
 
 docker_like() {
     local profile=/usr/share/containers/seccomp.json files=$BATS_TEST_TMPDIR/files
@@ -146,64 +147,6 @@ debian_rootfs() {
 
 # ---------------------------------------------------------------------------------------------------------------------- leak check
 
-# What the machine holds now, one thing a line, by kind. Kinds that are ours alone (by the adopting process, the mount namespace of
-# the run, the state directory or the token in a name) are compared as they are; cgroups and shared memory belong to the whole
-# machine: with SHARED_MACHINE=1, for a machine on which others run containers too, only names with the token count.
-snapshot() {
-    {
-        cut -d' ' -f1-5 /proc/self/mountinfo | sed 's/^/mount /'
-        list_cgroups | sed 's/^/cgroup /'
-        list_processes | sed 's/^/process /'
-        # Held by a process that is not ours any more, or by a mount: either shows above as well, but not by its name.
-        find /run/netns -mindepth 1 -maxdepth 1 2>/dev/null | sed 's/^/network namespace /'
-        find /dev/shm /dev/mqueue -mindepth 1 2>/dev/null | only_ours | sed 's/^/shared memory /'
-        tail -qn +2 /proc/sysvipc/* | awk '{ print "sysv ipc", $1, $2 }' | only_ours
-        sed -n "s/.* \\(_ses[^ ]*${TOKEN}[^ ]*\\): .*/key \\1/p" /proc/keys
-        find "$ROOT" -mindepth 1 -maxdepth 2 2>/dev/null | sed 's/^/state /'
-    } | sort >"$1"
-}
-
-only_ours() {
-    if [ -n "${SHARED_MACHINE-}" ]; then grep -F "$TOKEN" || true; else cat; fi
-}
-
-# What the machine's own services make and remove meanwhile is none of ours: a container's cgroup lies below "drupe" or bears the
-# token. The directory that the runtime keeps for all its containers may stay.
-list_cgroups() {
-    find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null | grep -F -e /drupe/ -e "$TOKEN" | only_ours
-}
-
-# Orphans that descendants of the test run left behind, and jobs of the test's own shell; not the dead about to be collected.
-list_processes() {
-    local pid state rest
-    for pid in $(cat "/proc/${REAPER_PID:-none}/task/${REAPER_PID:-none}/children" "$BATS_TEST_TMPDIR/.jobs" 2>/dev/null); do
-        { read -r rest <"/proc/$pid/stat"; } 2>/dev/null || continue
-        state=${rest##*) }
-        [ "${state%% *}" = Z ] || echo "$pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c 1-100) ($(readlink "/proc/$pid/exe"))"
-    done
-}
-
-# Prints what is there now and was not before, or was and is not; status 1 if anything.
-leaks() {
-    snapshot "$BATS_TEST_TMPDIR/.after"
-    comm -13 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed 's/^/  /'
-    comm -23 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed 's/^/  gone: /'
-    cmp -s "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after"
-}
-
-# Namespaces, cgroups and above all keyrings (freed by RCU callbacks that the kernel may put off for 10 s) end a little after their
-# last process.
-wait_for_no_leaks() {
-    local found until=$((${EPOCHREALTIME/[.,]/} + ${LEAK_WAIT_MS:-20000} * 1000))
-    until found=$(leaks); do
-        if [ "${EPOCHREALTIME/[.,]/}" -ge "$until" ]; then
-            echo "$found"
-            return 1
-        fi
-        sleep 0.05
-    done
-}
-
 # For the tests that follow. Best effort, of what is surely this test's own.
 clean_up() {
     local id pid cgroup
@@ -213,13 +156,13 @@ clean_up() {
         [ -d "$id" ] || continue
         drupe delete --force "$(basename "$id")" >/dev/null 2>&1 || true
     done
-    for pid in $(cat "$BATS_TEST_TMPDIR/.jobs") $(comm -13 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed -n 's/^process \([0-9]*\) .*/\1/p'); do
+    for pid in $(cat "$BATS_TEST_TMPDIR/.jobs") $(LC_ALL=C comm -13 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed -n 's/^process \([0-9]*\) .*/\1/p'); do
         # A number may be another process by now; one that is still our orphan is not.
         case " $(cat "/proc/${REAPER_PID:-none}/task/${REAPER_PID:-none}/children" 2>/dev/null) $(jobs -p | tr '\n' ' ') " in
         *" $pid "*) kill -KILL "$pid" 2>/dev/null || true ;;
         esac
     done
-    comm -13 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed -n 's/^mount [0-9]* [0-9]* [^ ]* [^ ]* //p' | tac | while read -r id; do
+    LC_ALL=C comm -13 "$BATS_TEST_TMPDIR/.before" "$BATS_TEST_TMPDIR/.after" | sed -n 's/^mount [0-9]* [0-9]* [^ ]* [^ ]* //p' | tac | while read -r id; do
         umount -l "$id" 2>/dev/null || true
     done
     sleep 0.1

@@ -10,19 +10,19 @@
 #   end_peer                 waits for it
 #   terminal SIZE [STEP]... -- COMMAND...   `run tests/lib/terminal.py`
 
-PEER=${PEER:-$(dirname "$PROBE")/peer}
+PEER=${PEER:-${PROBE%/*}/peer}
 
 up() {
     args /probe trap
-    detached run --detach --bundle "$BUNDLE" "$@" "$(container_id)"
+    detached run --detach --bundle "$BUNDLE" "$@" "$TOKEN"
 }
 
 created() {
     args /probe trap
-    detached create --bundle "$BUNDLE" "$@" "$(container_id)"
+    detached create --bundle "$BUNDLE" "$@" "$TOKEN"
 }
 
-down() { drupe delete --force "$(container_id)"; }
+down() { drupe delete --force "$TOKEN"; }
 
 inside() {
     local flags=()
@@ -31,10 +31,13 @@ inside() {
         shift
     done
     [ "${1-}" != -- ] || shift
-    run drupe exec "${flags[@]}" "$(container_id)" "$@"
+    run drupe exec "${flags[@]}" "$TOKEN" "$@"
 }
 
-init_pid() { drupe state "$(container_id)" | jq .pid; }
+init_pid() {
+    local state
+    state=$(drupe state "$TOKEN") && [[ $state =~ \"pid\":\ *([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
 
 start_peer() {
     local name=$1

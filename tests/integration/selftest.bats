@@ -99,6 +99,32 @@ leaking_test() {
     cmp "$PROBE" "$BUNDLE/rootfs/probe"
 }
 
+@test "bundle: args become strings whatever they hold, also where the config has none" {
+    setup_bundle
+    words=('' 'a "b" \c' $'two\nlines\t\001' 'ünï' '{"args": []}')
+    for edit in . 'del(.process.args)' 'del(.process)' '{}' '{process: {}}' '{a: {process: {args: [1]}}, process: {user: {args: 2}, args: [{"args": "]"}, "x"], cwd: "/"}}'; do
+        config "$edit"
+        want=$(jq -c '.process.args = $ARGS.positional' --args "${words[@]}" <"$BUNDLE/config.json" | jq -cS .)
+        args "${words[@]}"
+        [ "$(jq -cS . "$BUNDLE/config.json")" = "$want" ]
+        args
+        [ "$(jq -c .process.args "$BUNDLE/config.json")" = '[]' ]
+    done
+}
+
+@test "limit: the status is the program's, signals are passed on, and the time ends it" {
+    run -7 "$HARNESS" limit 10 "$PROBE" exit 7
+    run -143 "$HARNESS" limit 10 "$PROBE" signal 15
+    run -127 "$HARNESS" limit 10 /nonexistent
+    run -124 "$HARNESS" limit 1 sleep 1000
+    "$HARNESS" limit 10 sh -c 'echo up; exec sleep 1000' >"$BATS_TEST_TMPDIR/out" 3>&- &
+    wait_for 5 grep -q up "$BATS_TEST_TMPDIR/out"
+    kill -TERM $!
+    status=0
+    wait $! || status=$?
+    [ "$status" -eq 143 ]
+}
+
 @test "bundle: the Docker-like config has its profile resolved for this machine" {
     setup_bundle
     docker_like
