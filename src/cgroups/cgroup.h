@@ -79,6 +79,7 @@ struct cgroup_plan {
 	const void *device_prog; /* v2: eBPF instructions of the device filter, NULL none                             */
 	size_t device_prog_len;  /* instructions                                                                      */
 	bool devices_may_be_refused; /* not root of the first user namespace: the kernel keeps devices from us by itself */
+	bool no_birth;  /* v2: no process may be born in it, as with pids.limit 0, but one may join: cgroup_join() in place of cgroup_open() */
 	bool delegated; /* v2: the container may make cgroups below its own, so that one is given to `owner` */
 	uid_t owner;
 };

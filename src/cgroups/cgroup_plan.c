@@ -205,6 +205,15 @@ static int plan_with_cgroup(struct cg_builder *b, const char *path, struct cgrou
 	return 0;
 }
 
+/* The kernel counts a process against pids.max when it is born there, not when it is moved there. */
+static bool allows_no_birth(const struct cgroup_plan *p)
+{
+	for (size_t i = 0; i < p->n_writes; i++)
+		if (p->writes[i].dir->v2 && str_eq(p->writes[i].file, "pids.max") && str_eq(p->writes[i].text, "0"))
+			return true;
+	return false;
+}
+
 int cgroup_plan_build(const struct oci_spec *spec, const char *id, const struct cgroup_options *o, const struct host *h,
 		      struct arena *a, struct cgroup_plan *out, struct err *e)
 {
@@ -226,6 +235,7 @@ int cgroup_plan_build(const struct oci_spec *spec, const char *id, const struct 
 	p.unit = unit;
 	p.ref.scope = unit ? unit->name : NULL;
 	p.ref.optional &= !unit;
+	p.no_birth = allows_no_birth(&p);
 	p.delegated = p.ref.n_dirs && cg_plan_owner(spec, h, a, &p.owner);
 	p.ref.optional &= o->ignore_permission || h->euid != 0 || !h->initial_userns;
 	*out = p;

@@ -160,7 +160,7 @@ static int fork_init(const struct plan *p, struct init *in, struct created *k, s
 	bool stage = stage_needed(&p->ns) || (p->net.n_devices && p->ns.n_join);
 	struct chan ours, theirs;
 	struct err no_cgroup_fd;
-	auto_fd int cgroup = k->holder ? -1 : cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
+	auto_fd int cgroup = k->holder || p->cgroup.no_birth ? -1 : cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
 	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
 
 	if (r < 0)

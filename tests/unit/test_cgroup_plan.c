@@ -177,6 +177,21 @@ static void check_before_update_is_done_by_us_in_v2_only(void)
 	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0 && !p.writes[p.n_writes - 1].check_usage);
 }
 
+static void where_no_process_may_be_the_first_one_joins(void)
+{
+	auto_arena struct arena a = { 0 };
+	struct oci_pids pids = { .limit = I(0) };
+	struct oci_resources res = { .pids = &pids };
+	struct cgroup_plan p;
+	struct host h;
+	struct err e;
+
+	host_fake(&h, CGROUP_MODE_V2);
+	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0 && p.no_birth);
+	pids.limit.value = 1;
+	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0 && !p.no_birth);
+}
+
 static void pids_limit_zero_is_a_limit(void)
 {
 	struct oci_pids pids = { .limit = I(0) };
@@ -366,7 +381,8 @@ TAP_MAIN(CASE(shares_become_weights_by_the_new_formula), CASE(blkio_weights_span
 	 CASE(nothing_asked_for_needs_nothing), CASE(cpu_is_written_in_an_order_the_kernel_takes),
 	 CASE(swap_is_the_sum_in_v1_and_the_difference_in_v2), CASE(memory_settings_without_counterpart_in_v2_are_refused_or_void),
 	 CASE(check_before_update_is_done_by_us_in_v2_only), CASE(pids_limit_zero_is_a_limit),
-	 CASE(block_io_goes_to_one_file_in_v2), CASE(hybrid_takes_each_controller_where_it_is),
-	 CASE(rdma_and_network_values_are_checked), CASE(unified_is_last_and_only_for_files_of_controllers),
-	 CASE(the_path_stays_below_the_root), CASE(an_unprivileged_caller_works_beside_its_own_cgroup),
-	 CASE(managers_other_than_cgroupfs), CASE(the_printed_plan_names_directories_writes_and_origins))
+	 CASE(where_no_process_may_be_the_first_one_joins), CASE(block_io_goes_to_one_file_in_v2),
+	 CASE(hybrid_takes_each_controller_where_it_is), CASE(rdma_and_network_values_are_checked),
+	 CASE(unified_is_last_and_only_for_files_of_controllers), CASE(the_path_stays_below_the_root),
+	 CASE(an_unprivileged_caller_works_beside_its_own_cgroup), CASE(managers_other_than_cgroupfs),
+	 CASE(the_printed_plan_names_directories_writes_and_origins))
