@@ -4,6 +4,7 @@
  * own names, so that <linux/mount.h>, <sys/mount.h> and <linux/sched.h>, which contradict each other, need not meet.
  */
 #pragma once
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -112,9 +113,14 @@ struct sys_clone_args {
 #define SYS_CLONE_NEWPID      0x20000000u
 #define SYS_CLONE_NEWNET      0x40000000u
 
+/* ESRCH: no such process. Linux 6.1 says EINVAL where the number is still that of a session or process group. */
 static inline int sys_pidfd_open(pid_t pid)
 {
-	return (int)syscall(434, pid, 0);
+	int fd = (int)syscall(434, pid, 0);
+
+	if (fd < 0 && errno == EINVAL)
+		errno = ESRCH;
+	return fd;
 }
 
 static inline int sys_pidfd_send_signal(int pidfd, int sig)

@@ -40,6 +40,32 @@ static void zombie_counts_as_ended(void)
 	close(pidfd);
 }
 
+static void the_number_of_a_session_is_no_process(void)
+{
+	int pidfd, ends[2];
+	char byte;
+	struct err e;
+
+	expect(pipe(ends) == 0);
+	pid_t pid = proc_fork(0, &pidfd, -1, &e);
+
+	if (pid == 0) {
+		setsid();
+		/* Lives in the session until the pipe ends. */
+		if (fork() == 0) {
+			close(ends[1]);
+			(void)!read(ends[0], &byte, 1);
+		}
+		_exit(0);
+	}
+	expect(proc_wait(pid, &e) == 0);
+	expect(proc_open_exact(pid, 1, &e) == -ESRCH);
+	expect(sys_pidfd_open(pid) < 0 && errno == ESRCH);
+	close(ends[0]);
+	close(ends[1]);
+	close(pidfd);
+}
+
 static void status_is_what_a_shell_shows(void)
 {
 	struct err e;
@@ -110,5 +136,6 @@ static void inherited_signal_settings_are_undone(void)
 	(void)e;
 }
 
-TAP_MAIN(CASE(identity_is_pid_and_start_time), CASE(zombie_counts_as_ended), CASE(status_is_what_a_shell_shows),
-	 CASE(execution_shows_even_of_the_dead), CASE(waiting_has_an_end), CASE(inherited_signal_settings_are_undone))
+TAP_MAIN(CASE(identity_is_pid_and_start_time), CASE(zombie_counts_as_ended), CASE(the_number_of_a_session_is_no_process),
+	 CASE(status_is_what_a_shell_shows), CASE(execution_shows_even_of_the_dead), CASE(waiting_has_an_end),
+	 CASE(inherited_signal_settings_are_undone))
