@@ -370,6 +370,7 @@ process_file() {
     local ns pid
     pid=$(init_pid)
     for ns in pid net ipc uts mnt cgroup user time; do
+        [ -e "/proc/self/ns/$ns" ] || continue
         grep -qxF "$ns $(readlink "/proc/$pid/ns/$ns")" <<<"$output"
     done
     down
