@@ -15,7 +15,7 @@
 #
 # What one of Debian's runtimes can do on this machine, drupe must do, too; else the test fails. Where none of the three can, it is
 # skipped. Each outcome is added to the file $COMPAT_RESULTS: CALLER FEATURE RUNTIME ok|fail|unable NOTE, separated by tabs.
-# RUNTIMES=drupe in the environment leaves the others out.
+# RUNTIMES=drupe in the environment leaves the others out, for a closer look.
 
 load ../integration/helpers
 
@@ -56,12 +56,13 @@ judge() {
         [ -n "$worked" ] || result=unable
         printf '%s\t%s\t%s\t%s\t%s\n' "$CALLER" "$feature" "$rt" "$result" "$why"
     done >>"$COMPAT_RESULTS" < <(printf '%s\n' "$@")
-    case " $worked " in
-    *' drupe '*) return 0 ;;
-    '  ') [ "$RUNTIMES" = drupe ] || skip "no runtime can on this machine: $(last_words drupe)" ;;
+    rt=${RUNTIMES##* }
+    case "$RUNTIMES:$worked " in
+    *:*" $rt "*) return 0 ;;
+    *' '*': ') skip "no runtime can on this machine: $(last_words "$rt")" ;;
     esac
-    echo "$feature: drupe fails, works with:${worked:- (nothing else tried)}"
-    tail -n 60 "$BATS_TEST_TMPDIR/drupe.log"
+    echo "$feature: $rt fails, works with:${worked:- (nothing else tried)}"
+    tail -n 60 "$BATS_TEST_TMPDIR/$rt.log"
     return 1
 }
 
@@ -70,7 +71,7 @@ last_words() {
     grep -v '^>' "$BATS_TEST_TMPDIR/$1.log" | grep . | tail -n 1 | sed -E 's/[0-9a-f]{64}/ID/g; s/\t/ /g' | cut -c 1-300
 }
 
-# bats waits for whoever holds one of its pipes.
+# bats waits for whoever holds one of its pipes, and the shell says it if one is killed.
 daemon() {
     local log=$1
     shift
@@ -81,6 +82,7 @@ daemon() {
         done
         exec "$@"
     ) >"$log" 2>&1 </dev/null &
+    disown
 }
 
 unable() {
