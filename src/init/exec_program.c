@@ -104,7 +104,8 @@ int own_stdio(uint32_t uid, struct err *e)
 	return 0;
 }
 
-/* "exec: "x": no such file or directory": callers match these words in lower case. */
+/* "exec: "x": no such file or directory": callers match these words in lower case. Not all of them know "is a directory", for which
+ * the kernel, too, says EACCES: Docker before version 23 takes it for a failure of its own, 125, without the last two words. */
 static int exec_error(int code, const char *name, const char *stat_path, struct err *e)
 {
 	char why[128];
@@ -114,7 +115,7 @@ static int exec_error(int code, const char *name, const char *stat_path, struct 
 	why[0] = (char)tolower((unsigned char)why[0]);
 	if (stat_path)
 		return err_set(e, code, "exec: \"%s\": stat %s: %s", name, stat_path, why);
-	return err_set(e, code, "exec: \"%s\": %s", name, why);
+	return err_set(e, code, "exec: \"%s\": %s%s", name, why, code == EISDIR ? ": permission denied" : "");
 }
 
 /* 0 when path can be executed, else a positive errno. */

@@ -1,4 +1,3 @@
-# shellcheck disable=SC2034 # CALLER is read by callers.bash
 # containerd.bash - containerd in the world of callers.bash; loaded after callers
 #
 #   begin_containerd      in setup_file: starts it with the configuration of docs/containerd.md and loads $IMAGE for each runtime
@@ -33,6 +32,7 @@ begin_containerd() {
 }
 
 start_containerd() {
+    # shellcheck disable=SC2016 # for the inner shell
     daemon "$WORLD/containerd.log" sh -c 'echo $$ >"$WORLD/containerd.pid"
         exec containerd --config "$WORLD/config.toml" --root "$WORLD/containerd" --state /run/containerd'
     RT=drupe wait_for 30 ctr version >/dev/null && return

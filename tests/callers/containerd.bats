@@ -12,7 +12,7 @@ on_terminal() { "$LIB/terminal.py" 24x80 "$@" | tr -d '\r'; }
 forever() {
     local id=$1
     shift
-    task_run -d --null-io "$@" $IMAGE "$id" sh -c 'trap "exit 3" TERM; : >/ready; while :; do sleep 0.05; done'
+    task_run -d --null-io "$@" "$IMAGE" "$id" sh -c 'trap "exit 3" TERM; : >/ready; while :; do sleep 0.05; done'
     wait_for 10 test -e "/proc/$(pid_of "$id")/root/ready"
 }
 
@@ -21,22 +21,22 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 
 @test "run: output, input, status" {
     steps() {
-        is hello task_run --rm $IMAGE c echo hello
-        is typed task_run --rm $IMAGE c head -n 1 <<<typed
-        [ "$(task_run --rm $IMAGE c sh -c 'echo out; echo err >&2' 2>/dev/null)" = out ]
-        ends 7 task_run --rm $IMAGE c sh -c 'exit 7'
-        ends 137 task_run --rm $IMAGE c sh -c 'sh -c "kill -KILL \$\$"; exit $?'
+        is hello task_run --rm "$IMAGE" c echo hello
+        is typed task_run --rm "$IMAGE" c head -n 1 <<<typed
+        [ "$(task_run --rm "$IMAGE" c sh -c 'echo out; echo err >&2' 2>/dev/null)" = out ]
+        ends 7 task_run --rm "$IMAGE" c sh -c 'exit 7'
+        ends 137 task_run --rm "$IMAGE" c sh -c 'sh -c "kill -KILL \$\$"; exit $?'
     }
     compare 'run: output, input, status'
 }
 
 @test "run: what can't be started, and that nothing is left of it" {
     steps() {
-        ends 1 task_run --rm $IMAGE c nosuchprogram
+        ends 1 task_run --rm "$IMAGE" c nosuchprogram
         [[ $output == *nosuchprogram*'executable file not found'* ]] || [ "$RT" = crun ]
-        ends 1 task_run --rm $IMAGE c /etc/notexec
+        ends 1 task_run --rm "$IMAGE" c /etc/notexec
         [[ $output == *[Pp]'ermission denied'* ]]
-        ends 1 task_run --rm --mount type=bind,src=/no/such,dst=/x,options=rbind $IMAGE c true
+        ends 1 task_run --rm --mount type=bind,src=/no/such,dst=/x,options=rbind "$IMAGE" c true
         [[ $output == *'o such file or directory'* ]]
         [ -z "$(ctr tasks ls -q)" ]
     }
@@ -46,10 +46,10 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 @test "run -t: a terminal" {
     steps() {
         has 'status 5' on_terminal expect='# ' send='tty; stty size; exit 5\n' -- \
-            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' $IMAGE c sh
+            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' "$IMAGE" c sh
         has '/dev/pts/0
 24 80' on_terminal expect='# ' send='tty; stty size; exit 5\n' -- \
-            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' $IMAGE c sh
+            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' "$IMAGE" c sh
     }
     compare 'run -t'
 }
@@ -57,7 +57,7 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 @test "run -t: the window changes, Ctrl-C arrives" {
     steps() {
         has 'status 4' on_terminal expect=ready size=30x100 expect='30 100' send='\x03' expect=interrupted -- \
-            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t $IMAGE c sh -c 'trap "stty size" WINCH
+            /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t "$IMAGE" c sh -c 'trap "stty size" WINCH
             trap "echo interrupted; exit 4" INT; echo ready; while :; do sleep 0.05; done'
     }
     compare 'run -t: window size, Ctrl-C'
@@ -92,7 +92,7 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 @test "attach" {
     steps() {
         has 'status 3' on_terminal expect=ready send='hello\n' expect='got hello' -- sh -c '/usr/bin/ctr --namespace "$0" run --runc-binary "$1" -d -t "$2" c \
-            sh -c "echo ready; read x; echo got \$x; exit 3" && /usr/bin/ctr --namespace "$0" tasks attach c' "t-$RT" "$(binary "$RT")" $IMAGE
+            sh -c "echo ready; read x; echo got \$x; exit 3" && /usr/bin/ctr --namespace "$0" tasks attach c' "t-$RT" "$(binary "$RT")" "$IMAGE"
     }
     compare 'attach'
 }
@@ -114,7 +114,7 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 
 @test "kill --all" {
     steps() {
-        task_run -d --null-io $IMAGE c sh -c 'sleep 1000 & sleep 1001 & : >/ready; wait'
+        task_run -d --null-io "$IMAGE" c sh -c 'sleep 1000 & sleep 1001 & : >/ready; wait'
         wait_for 10 test -e "/proc/$(pid_of c)/root/ready"
         ctr tasks kill --all -s KILL c
         wait_for 10 in_state c STOPPED
@@ -174,13 +174,13 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
     steps() {
         local i pids=()
         for i in 1 2 3 4 5 6; do
-            task_run --rm $IMAGE "c$i" sh -c "echo $i; exit 1$i" >"$BATS_TEST_TMPDIR/$i" &
+            task_run --rm "$IMAGE" "c$i" sh -c "echo $i; exit 1$i" >"$BATS_TEST_TMPDIR/$i" &
             pids+=($!)
         done
         for i in 1 2 3 4 5 6; do
             status=0
             wait "${pids[i - 1]}" || status=$?
-            [ $status = "1$i" ]
+            [ "$status" = "1$i" ]
             is "$i" cat "$BATS_TEST_TMPDIR/$i"
         done
     }
@@ -189,17 +189,17 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 
 @test "run: options" {
     steps() {
-        is 'a b' task_run --rm --env X='a b' $IMAGE c sh -c 'echo "$X"'
-        is /tmp task_run --rm --cwd /tmp $IMAGE c pwd
-        ends 1 task_run --rm --read-only $IMAGE c touch /x
+        is 'a b' task_run --rm --env X='a b' "$IMAGE" c sh -c 'echo "$X"'
+        is /tmp task_run --rm --cwd /tmp "$IMAGE" c pwd
+        ends 1 task_run --rm --read-only "$IMAGE" c touch /x
         echo inside >"$BATS_TEST_TMPDIR/file"
-        is inside task_run --rm --mount "type=bind,src=$BATS_TEST_TMPDIR,dst=/mnt,options=rbind:ro" $IMAGE c cat /mnt/file
-        ends 1 task_run --rm --mount "type=bind,src=$BATS_TEST_TMPDIR,dst=/mnt,options=rbind:ro" $IMAGE c touch /mnt/x
-        is world task_run --rm --net-host $IMAGE c hostname
-        [ "$(task_run --rm --net-host $IMAGE c readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ]
-        [ "$(task_run --rm $IMAGE c readlink /proc/self/ns/net)" != "$(readlink /proc/self/ns/net)" ]
-        is 1 task_run --rm $IMAGE c sh -c 'grep -c : /proc/net/dev | tail -n 1'
-        task_run --rm --pid-file "$BATS_TEST_TMPDIR/$RT.pid" $IMAGE c true
+        is inside task_run --rm --mount "type=bind,src=$BATS_TEST_TMPDIR,dst=/mnt,options=rbind:ro" "$IMAGE" c cat /mnt/file
+        ends 1 task_run --rm --mount "type=bind,src=$BATS_TEST_TMPDIR,dst=/mnt,options=rbind:ro" "$IMAGE" c touch /mnt/x
+        is world task_run --rm --net-host "$IMAGE" c hostname
+        [ "$(task_run --rm --net-host "$IMAGE" c readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ]
+        [ "$(task_run --rm "$IMAGE" c readlink /proc/self/ns/net)" != "$(readlink /proc/self/ns/net)" ]
+        is 1 task_run --rm "$IMAGE" c sh -c 'grep -c : /proc/net/dev | tail -n 1'
+        task_run --rm --pid-file "$BATS_TEST_TMPDIR/$RT.pid" "$IMAGE" c true
         grep -qx '[0-9]*' "$BATS_TEST_TMPDIR/$RT.pid"
     }
     compare 'run: options'
@@ -215,36 +215,36 @@ limit() {
         forever c --memory-limit 67108864 --cpus 0.5
         is 67108864 limit c memory memory.limit_in_bytes memory.max
         has 50000 limit c cpu cpu.cfs_quota_us cpu.max
-        ends 137 task_run --rm --memory-limit 16777216 $IMAGE d sh -c 'x=x; while :; do x=$x$x; done'
+        ends 137 task_run --rm --memory-limit 16777216 "$IMAGE" d sh -c 'x=x; while :; do x=$x$x; done'
     }
     compare 'run: limits'
 }
 
 @test "run: capabilities, seccomp, no new privileges" {
     steps() {
-        is 'CapEff:	00000000a80425fb' task_run --rm $IMAGE c grep CapEff /proc/self/status
-        is 'CapEff:	00000000a82425fb' task_run --rm --cap-add CAP_SYS_ADMIN $IMAGE c grep CapEff /proc/self/status
-        is 'CapEff:	00000000a80425da' task_run --rm --cap-drop CAP_CHOWN --cap-drop CAP_KILL $IMAGE c grep CapEff /proc/self/status
-        is 'Seccomp:	2' task_run --rm --seccomp $IMAGE c grep Seccomp: /proc/self/status
-        is 'Seccomp:	0' task_run --rm $IMAGE c grep Seccomp: /proc/self/status
-        is 'NoNewPrivs:	1' task_run --rm $IMAGE c grep NoNewPrivs: /proc/self/status
-        is 'NoNewPrivs:	0' task_run --rm --allow-new-privs $IMAGE c grep NoNewPrivs: /proc/self/status
+        is 'CapEff:	00000000a80425fb' task_run --rm "$IMAGE" c grep CapEff /proc/self/status
+        is 'CapEff:	00000000a82425fb' task_run --rm --cap-add CAP_SYS_ADMIN "$IMAGE" c grep CapEff /proc/self/status
+        is 'CapEff:	00000000a80425da' task_run --rm --cap-drop CAP_CHOWN --cap-drop CAP_KILL "$IMAGE" c grep CapEff /proc/self/status
+        is 'Seccomp:	2' task_run --rm --seccomp "$IMAGE" c grep Seccomp: /proc/self/status
+        is 'Seccomp:	0' task_run --rm "$IMAGE" c grep Seccomp: /proc/self/status
+        is 'NoNewPrivs:	1' task_run --rm "$IMAGE" c grep NoNewPrivs: /proc/self/status
+        is 'NoNewPrivs:	0' task_run --rm --allow-new-privs "$IMAGE" c grep NoNewPrivs: /proc/self/status
     }
     compare 'run: capabilities, seccomp, no new privileges'
 }
 
 @test "run --privileged" {
-    steps() { task_run --rm --privileged $IMAGE c sh -c 'mount -t tmpfs x /tmp'; }
+    steps() { task_run --rm --privileged "$IMAGE" c sh -c 'mount -t tmpfs x /tmp'; }
     compare 'run --privileged'
 }
 
 @test "run: namespaces of another task, devices, a user namespace" {
     steps() {
         forever c
-        [ "$(task_run --rm --with-ns "network:/proc/$(pid_of c)/ns/net" $IMAGE d readlink /proc/self/ns/net)" = "$(readlink "/proc/$(pid_of c)/ns/net")" ]
-        task_run --rm --with-ns "pid:/proc/$(pid_of c)/ns/pid" $IMAGE d sh -c '[ "$$" != 1 ]'
-        task_run --rm --device /dev/full $IMAGE d test -c /dev/full
-        is '         0    2000000      65536' task_run --rm --uidmap 0:2000000:65536 --gidmap 0:2000000:65536 $IMAGE d cat /proc/self/uid_map
+        [ "$(task_run --rm --with-ns "network:/proc/$(pid_of c)/ns/net" "$IMAGE" d readlink /proc/self/ns/net)" = "$(readlink "/proc/$(pid_of c)/ns/net")" ]
+        task_run --rm --with-ns "pid:/proc/$(pid_of c)/ns/pid" "$IMAGE" d sh -c '[ "$$" != 1 ]'
+        task_run --rm --device /dev/full "$IMAGE" d test -c /dev/full
+        is '         0    2000000      65536' task_run --rm --uidmap 0:2000000:65536 --gidmap 0:2000000:65536 "$IMAGE" d cat /proc/self/uid_map
     }
     compare 'run: --with-ns, --device, --uidmap'
 }

@@ -56,7 +56,7 @@ process_file() {
         [./missing]='stat ./missing: no such file or directory'
         [plain]='exec: "plain": permission denied'
         [/bin/plain]='exec: "/bin/plain": permission denied'
-        [/dir]='exec: "/dir": is a directory'
+        [/dir]='exec: "/dir": is a directory: permission denied'
         [/bin/plain/x]='stat /bin/plain/x: not a directory'
         [orphan]='exec: "orphan": no such file or directory'
         [garbage]='exec: "garbage": exec format error'
@@ -79,7 +79,7 @@ process_file() {
     local -A expected=(
         [missing]='exec: "missing": executable file not found in $PATH'
         [/missing]='stat /missing: no such file or directory'
-        [/dir]='exec: "/dir": is a directory'
+        [/dir]='exec: "/dir": is a directory: permission denied'
         [/etc/passwd]='exec: "/etc/passwd": permission denied'
         [/etc/passwd/x]='stat /etc/passwd/x: not a directory'
     )

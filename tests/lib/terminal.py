@@ -4,7 +4,8 @@
     terminal.py ROWSxCOLS [STEP]... -- COMMAND [ARG]...
 
 Steps: expect=TEXT waits until the output has it (after what was expected before), send=TEXT types it (C escapes), size=ROWSxCOLS changes
-the window, kill=NUMBER signals the command, in=FILE gives it a file as stdin. After the last step
+the window, winch=TEXT
+is expect=TEXT for a command that may not yet listen to SIGWINCH: it is sent again and again, kill=NUMBER signals the command, in=FILE gives it a file as stdin. After the last step
 the output is read to its end. Prints the output as it came, then "status N", "restored yes|no" and "raw yes|no", whether the terminal's
 settings are at the end as they were, and whether they were raw at the last expect. Fails after 20 s.
 """
@@ -51,9 +52,10 @@ def main():
 
     for step in steps:
         word, _, text = step.partition("=")
-        if word == "expect":
+        if word in ("expect", "winch"):
             while output.find(text.encode(), seen) < 0:
-                read_more()
+                if not read_more() and word == "winch":
+                    child.send_signal(signal.SIGWINCH)
             seen = output.find(text.encode(), seen) + len(text)
             raw = not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ECHO)
         elif word == "send":
