@@ -56,6 +56,20 @@ must_check int resctrl_join(const struct resctrl_ref *r, pid_t pid, struct err *
 /* true when any process is in the class. */
 bool resctrl_in_use(const struct resctrl_ref *r);
 
+/* What the class allows and has used. Members are NULL and 0 where the processor has no such thing. */
+struct resctrl_stats {
+	const char *l3_mask;
+	uint64_t l3_min_bits, l3_classes;
+	const char *l3_root, *l3; /* lines of "schemata": of the root class, of the container's */
+	uint64_t mb_gran, mb_linear, mb_min, mb_classes;
+	const char *mb_root, *mb;
+	struct resctrl_traffic { uint64_t total, local; } *traffic; /* bytes, a node each */
+	size_t n_traffic;
+	uint64_t *occupancy; /* bytes of the cache, a node each */
+	size_t n_occupancy;
+};
+void resctrl_stats_read(const struct resctrl_ref *r, struct arena *a, struct resctrl_stats *out);
+
 /* Removes the groups it owns. No error when there are none. */
 must_check int resctrl_remove(const struct resctrl_ref *r, struct err *e);
 

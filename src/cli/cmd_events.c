@@ -153,6 +153,67 @@ static void put_hugetlb(struct json_writer *w, const struct cgroup_stats *s)
 	json_close(w, '}');
 }
 
+static void put_given(struct json_writer *w, const char *key, uint64_t value)
+{
+	if (value)
+		json_u64(w, key, value);
+}
+
+static void put_line(struct json_writer *w, const char *key, const char *line)
+{
+	if (line)
+		json_str(w, key, line);
+}
+
+static void put_rdt_counters(struct json_writer *w, const struct resctrl_stats *s)
+{
+	if (s->n_traffic)
+		json_open(w, "mbm_stats", '[');
+	for (size_t i = 0; i < s->n_traffic; i++) {
+		json_open(w, NULL, '{');
+		json_u64(w, "mbm_total_bytes", s->traffic[i].total);
+		json_u64(w, "mbm_local_bytes", s->traffic[i].local);
+		json_close(w, '}');
+	}
+	if (s->n_traffic)
+		json_close(w, ']');
+	if (s->n_occupancy)
+		json_open(w, "cmt_stats", '[');
+	for (size_t i = 0; i < s->n_occupancy; i++) {
+		json_open(w, NULL, '{');
+		json_u64(w, "llc_occupancy", s->occupancy[i]);
+		json_close(w, '}');
+	}
+	if (s->n_occupancy)
+		json_close(w, ']');
+}
+
+static void put_rdt(struct json_writer *w, const struct resctrl_stats *s)
+{
+	json_open(w, "intel_rdt", '{');
+	if (s->l3_mask) {
+		json_open(w, "l3_cache_info", '{');
+		json_str(w, "cbm_mask", s->l3_mask);
+		put_given(w, "min_cbm_bits", s->l3_min_bits);
+		put_given(w, "num_closids", s->l3_classes);
+		json_close(w, '}');
+	}
+	put_line(w, "l3_cache_schema_root", s->l3_root);
+	put_line(w, "l3_cache_schema", s->l3);
+	if (s->mb_classes) {
+		json_open(w, "mem_bw_info", '{');
+		put_given(w, "bandwidth_gran", s->mb_gran);
+		put_given(w, "delay_linear", s->mb_linear);
+		put_given(w, "min_bandwidth", s->mb_min);
+		put_given(w, "num_closids", s->mb_classes);
+		json_close(w, '}');
+	}
+	put_line(w, "mem_bw_schema_root", s->mb_root);
+	put_line(w, "mem_bw_schema", s->mb);
+	put_rdt_counters(w, s);
+	json_close(w, '}');
+}
+
 /* Capitals, since Go's default names became what callers read. */
 static void put_network(struct json_writer *w, const struct container_stats *s)
 {
@@ -187,8 +248,7 @@ static void put_stats(struct json_writer *w, const struct container_stats *s)
 	json_close(w, '}');
 	put_blkio(w, &s->cgroup.blkio);
 	put_hugetlb(w, &s->cgroup);
-	json_open(w, "intel_rdt", '{');
-	json_close(w, '}');
+	put_rdt(w, &s->groups);
 	put_network(w, s);
 	json_close(w, '}');
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "cgroups/cgroup.h"
 #include "cgroups/cgroup_stats.h"
+#include "cgroups/resctrl.h"
 #include "oci/spec.h"
 #include "oci/state.h"
 
@@ -101,6 +102,7 @@ struct net_interface {
 };
 struct container_stats {
 	struct cgroup_stats cgroup;
+	struct resctrl_stats groups;
 	struct net_interface *net;
 	size_t n_net;
 };

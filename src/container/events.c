@@ -69,9 +69,12 @@ static void read_network(pid_t pid, struct arena *a, struct container_stats *out
 static int read_stats(const struct oci_state *s, struct arena *a, struct container_stats *out, struct err *e)
 {
 	struct cgroup_ref ref;
+	struct resctrl_ref groups;
 	struct container_stats stats = { .net = NULL };
 
 	cgroup_from_state(s, a, &ref);
+	resctrl_from_state(s, &groups);
+	resctrl_stats_read(&groups, a, &stats.groups);
 	if (cgroup_stats_read(&ref, a, &stats.cgroup, e) < 0)
 		return err_in(e, "container \"%s\"", s->id);
 	read_network(s->pid, a, &stats);

@@ -111,6 +111,21 @@ static void statistics_have_the_known_names(void)
 			    .blkio = { .service_bytes = { bytes, 1 }, .time = { time, 1 } },
 			    .hugetlb = huge,
 			    .n_hugetlb = 1 },
+		.groups = { .l3_mask = "fff",
+			    .l3_min_bits = 1,
+			    .l3_classes = 16,
+			    .l3_root = "L3:0=fff",
+			    .l3 = "L3:0=f",
+			    .mb_gran = 10,
+			    .mb_linear = 1,
+			    .mb_min = 20,
+			    .mb_classes = 8,
+			    .mb_root = "MB:0=100",
+			    .mb = "MB:0=50",
+			    .traffic = &(struct resctrl_traffic){ 5, 4 },
+			    .n_traffic = 1,
+			    .occupancy = (uint64_t[]){ 7 },
+			    .n_occupancy = 1 },
 		.net = net,
 		.n_net = 1,
 	};
@@ -132,7 +147,12 @@ static void statistics_have_the_known_names(void)
 		   "\"pids\":{\"current\":5,\"limit\":6},"
 		   "\"blkio\":{\"ioServiceBytesRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":4096}],"
 		   "\"ioTimeRecursive\":[{\"major\":8,\"minor\":0,\"value\":17}]},"
-		   "\"hugetlb\":{\"2MB\":{\"usage\":1,\"max\":2,\"failcnt\":3}},\"intel_rdt\":{},"
+		   "\"hugetlb\":{\"2MB\":{\"usage\":1,\"max\":2,\"failcnt\":3}},\"intel_rdt\":{"
+		   "\"l3_cache_info\":{\"cbm_mask\":\"fff\",\"min_cbm_bits\":1,\"num_closids\":16},"
+		   "\"l3_cache_schema_root\":\"L3:0=fff\",\"l3_cache_schema\":\"L3:0=f\","
+		   "\"mem_bw_info\":{\"bandwidth_gran\":10,\"delay_linear\":1,\"min_bandwidth\":20,\"num_closids\":8},"
+		   "\"mem_bw_schema_root\":\"MB:0=100\",\"mem_bw_schema\":\"MB:0=50\","
+		   "\"mbm_stats\":[{\"mbm_total_bytes\":5,\"mbm_local_bytes\":4}],\"cmt_stats\":[{\"llc_occupancy\":7}]},"
 		   "\"network_interfaces\":[{\"Name\":\"eth0\",\"RxBytes\":1,\"RxPackets\":2,\"RxErrors\":3,\"RxDropped\":4,"
 		   "\"TxBytes\":5,\"TxPackets\":6,\"TxErrors\":7,\"TxDropped\":8}]}}\n");
 }

@@ -485,6 +485,51 @@ static void the_kernels_rounding_of_bandwidth_is_no_difference(void)
 	clean_up();
 }
 
+static void put_counters(struct arena *a, const char *group, const char *cache, const char *occupancy, const char *total)
+{
+	const char *data = arena_printf(a, "%s/mon_data", group), *dir = arena_printf(a, "%s/%s", data, cache);
+
+	syscall(SYS_mkdirat, AT_FDCWD, data, 0755);
+	syscall(SYS_mkdirat, AT_FDCWD, dir, 0755);
+	put(dir, "llc_occupancy", occupancy);
+	put(dir, "mbm_total_bytes", total);
+}
+
+static void statistics_are_those_of_the_class_and_of_the_monitoring_group(void)
+{
+	auto_arena struct arena a = { 0 };
+	struct resctrl_ref ref = { .mount = tree };
+	struct resctrl_stats s;
+
+	set_up();
+	ref.group = path_of(&a, "web");
+	mkdir(path_of(&a, "info/L3"), 0755);
+	put(path_of(&a, "info/L3"), "cbm_mask", "fffff\n");
+	put(path_of(&a, "info/L3"), "num_closids", "16\n");
+	new_schemata = "    MB:0=50;1=100\n    L3:0=f;1=fffff\n";
+	mkdir(ref.group, 0755);
+	put_counters(&a, ref.group, "mon_L3_01", "22\n", "Unavailable\n");
+	put_counters(&a, ref.group, "mon_L3_00", "11\n", "18446744073709551615\n");
+	resctrl_stats_read(&ref, &a, &s);
+	expect_str(s.l3_mask, "fffff");
+	expect(s.l3_classes == 16 && s.l3_min_bits == 0 && s.mb_gran == 10);
+	expect_str(s.l3_root, "L3:0=fffff;1=fffff");
+	expect_str(s.l3, "L3:0=f;1=fffff");
+	expect_str(s.mb, "MB:0=50;1=100");
+	expect(s.n_occupancy == 2 && s.occupancy[0] == 11 && s.occupancy[1] == 22);
+	expect(s.n_traffic == 1 && s.traffic[0].total == UINT64_MAX && s.traffic[0].local == 0);
+	/* A group that counts this container alone is preferred; one without counters has none. */
+	ref.mon_group = path_of(&a, "web/mon_groups/web");
+	mkdir(ref.mon_group, 0755);
+	resctrl_stats_read(&ref, &a, &s);
+	expect(s.n_occupancy == 0 && s.n_traffic == 0);
+	clean_up();
+	resctrl_stats_read(&ref, &a, &s); /* and where there is nothing, there is nothing */
+	expect(!s.l3 && !s.l3_mask && !s.n_traffic);
+	resctrl_stats_read(&(struct resctrl_ref){ 0 }, &a, &s);
+	expect(!s.l3_root);
+}
+
 /* Another runtime holds the lock while it makes the same class: neither may see it half made. */
 static void the_class_is_made_under_the_lock_of_the_mount(void)
 {
@@ -526,4 +571,4 @@ TAP_MAIN(CASE(without_intel_rdt_nothing_is_touched), CASE(without_resctrl_any_in
 	 CASE(the_kernels_own_reason_is_told_and_nothing_is_left), CASE(no_more_classes_and_no_monitors_are_errors),
 	 CASE(names_of_resctrls_own_are_no_classes), CASE(bandwidth_in_the_caches_place_gives_way),
 	 CASE(lines_are_compared_by_their_meaning), CASE(the_kernels_rounding_of_bandwidth_is_no_difference),
-	 CASE(the_class_is_made_under_the_lock_of_the_mount))
+	 CASE(the_class_is_made_under_the_lock_of_the_mount), CASE(statistics_are_those_of_the_class_and_of_the_monitoring_group))
