@@ -464,6 +464,72 @@ refused() {
     nothing_left
 }
 
+# --------------------------------------------------------------------------------------------------------------- cgroup v1 and hybrid
+
+# `tools/lane uml --systemd --cgroup hybrid test systemd` has it.
+with_v1() {
+    with_systemd
+    [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || skip 'needs systemd on cgroup v1'
+}
+
+# Of the controller: /sys/fs/cgroup/CONTROLLER/PLACE
+v1_dir() { echo "/sys/fs/cgroup/$1$(property ControlGroup)"; }
+
+@test "on cgroup v1 the scope is the container's cgroup in every hierarchy, and gone after delete" {
+    with_v1
+    up
+    same "$(property ActiveState)" active
+    same "$(property ControlGroup)" "/system.slice/$UNIT"
+    # all lines but those of hierarchies that are mounted nowhere
+    while IFS=: read -r _ controllers path; do
+        [ -n "$(find /sys/fs/cgroup -maxdepth 1 -name "${controllers#name=}")" ] || continue
+        same "$controllers $path" "$controllers /system.slice/$UNIT"
+    done <"/proc/$(init_pid)/cgroup"
+    drupe exec "$ID" /bin/sh -c 'grep -c . /proc/self/cgroup' >/dev/null
+    down
+    nothing_left
+}
+
+@test "on cgroup v1 limits are properties of the unit by their older names, and count" {
+    with_v1
+    [ -d /sys/fs/cgroup/memory ] && [ -d /sys/fs/cgroup/pids ] || skip 'needs the controllers memory and pids'
+    resources '{"memory": {"limit": 33554432}, "pids": {"limit": 20}, "cpu": {"shares": 512}}'
+    up
+    same "$(property MemoryLimit)" 33554432
+    same "$(property TasksMax)" 20
+    same "$(property CPUShares)" 512
+    same "$(cat "$(v1_dir memory)/memory.limit_in_bytes")" 33554432
+    same "$(cat "$(v1_dir pids)/pids.max")" 20
+    # systemd does not bring back others
+    systemctl daemon-reload
+    same "$(cat "$(v1_dir memory)/memory.limit_in_bytes")" 33554432
+    drupe update --pids-limit 30 "$ID"
+    same "$(property TasksMax)" 30
+    same "$(cat "$(v1_dir pids)/pids.max")" 30
+    down
+    nothing_left
+    args /probe memory 64
+    run_container
+    [ "$status" -eq 137 ]
+    nothing_left
+}
+
+@test "on cgroup v1 pause, kill and delete --force work on a scope" {
+    with_v1
+    [ -d /sys/fs/cgroup/freezer ] || skip 'needs the freezer'
+    up
+    drupe pause "$ID"
+    same "$(drupe state "$ID" | jq -r .status)" paused
+    drupe resume "$ID"
+    drupe kill "$ID" KILL
+    wait_for 10 eval '[ "$(drupe state "$ID" | jq -r .status)" = stopped ]'
+    drupe delete "$ID"
+    nothing_left
+    up
+    down
+    nothing_left
+}
+
 # ----------------------------------------------------------------------------------------------------------------------------- rootless
 
 # as_lane SCRIPT: as root of a user namespace of the user lane, in a scope of that user's systemd; with OUTSIDE=1 where sessions are.

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the cases of a meson test log and prints the failed ones.
+"""Counts the cases of a log of tests and prints the failed ones.
 
-    summary.py LABEL meson-logs/testlog.json
+    summary.py LABEL LOG
+
+The log is meson-logs/testlog.json, or what tests/integration/all prints.
 
 Prints details of failures, then the last line: "LABEL PASSED FAILED SKIPPED". A TAP test counts by its cases, another as one.
 """
@@ -33,11 +35,34 @@ def cases(test):
     return found
 
 
+def meson_tests(lines):
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def section_tests(lines):
+    """A file each, as meson would have it: "# begin NAME", TAP, "# end NAME STATUS SECONDS"."""
+    tests = []
+    for line in lines:
+        words = line.split()
+        if line.startswith("# begin ") and len(words) == 3:
+            tests.append({"name": words[2], "result": "no end", "stdout": ""})
+        elif line.startswith("# end ") and len(words) == 5 and tests and words[2] == tests[-1]["name"]:
+            text = tests[-1]["stdout"]
+            plan, ran = re.search(r"^1\.\.(\d+)", text, re.M), len(re.findall(r"^(?:not )?ok\b", text, re.M))
+            complete = words[3] == "0" and plan and int(plan[1]) == ran
+            skipped = complete and ran == 0
+            tests[-1]["result"] = "SKIP" if skipped else "OK" if complete else f"status {words[3]}"
+        elif tests:
+            tests[-1]["stdout"] += line
+    return tests
+
+
 def main():
     label, path = sys.argv[1:]
     counts = {"ok": 0, "failed": 0, "skip": 0}
     with open(path, encoding="utf-8", errors="replace") as log:
-        tests = [json.loads(line) for line in log if line.strip()]
+        lines = list(log)
+    tests = meson_tests(lines) if lines and lines[0].startswith("{") else section_tests(lines)
     for test in tests:
         for name, result, lines in cases(test):
             counts[result] += 1

@@ -25,6 +25,11 @@ NOISE = ("[<", "mmapper_init", "initialize ubd device 0", "epollctl add err")  #
 LANE_FAILED = 125  # as env(1), chroot(1): not the command's own status
 
 
+# Which cgroups systemd is to mount, in words on the kernel's command line.
+CGROUP_ARGS = {"v2": [], "hybrid": ["systemd.unified_cgroup_hierarchy=0"],
+               "v1": ["systemd.unified_cgroup_hierarchy=0", "systemd.legacy_systemd_cgroup_controller=1"]}
+
+
 class LaneError(Exception):
     """The lane itself failed; the message is for the user."""
 
@@ -231,7 +236,7 @@ def guest_vars(opts, **more):
         merge = int(os.path.sameopenfile(1, 2))
     except OSError:
         pass
-    settings = {"engine": opts.engine, "systemd": int(opts.systemd), "apparmor": int(opts.apparmor), "tree": TREE, "merge": merge, **more}
+    settings = {"engine": opts.engine, "systemd": int(opts.systemd), "apparmor": int(opts.apparmor), "cgroup": opts.cgroup, "tree": TREE, "merge": merge, **more}
     lines = [f"lane_{name}={shlex.quote(str(value))}" for name, value in settings.items()]
     lines.append("set -- " + " ".join(shlex.quote(word) for word in opts.command))
     return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 
-from common import Guest, LaneError, Run, TREE, command_script, guest_vars, install, need_program, result, say, scratch_disk, HERE
+from common import CGROUP_ARGS, Guest, LaneError, Run, TREE, command_script, guest_vars, install, need_program, result, say, scratch_disk, HERE
 import image
 
 BOOT_LIMIT = 150
@@ -66,14 +66,16 @@ def arguments(opts, run, files, disks, fds):
             "-smp", str(1 if opts.icount else opts.cpus), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-serial", "stdio", "-kernel", files["vmlinuz"], "-initrd", run.path("initrd"),
             "-append", "console=ttyS0 panic=-1 mitigations=off secretmem.enable=1 " + ("" if opts.console else "quiet ")
-            + ("apparmor=1 lsm=landlock,yama,apparmor,bpf" if opts.apparmor else "lsm=landlock,yama,bpf"),
+            + " ".join(["apparmor=1 lsm=landlock,yama,apparmor,bpf" if opts.apparmor else "lsm=landlock,yama,bpf", *CGROUP_ARGS[opts.cgroup]]),
             "-device", "virtio-serial-pci"]
     if opts.icount:
         args += ["-icount", "shift=0,sleep=off"]
     for name, fd in zip(("out", "err", "status"), fds):
         args += ["-chardev", f"socket,id={name},fd={fd}", "-device", f"virtserialport,chardev={name},name={name}"]
+    # No disk is written to, and a uml lane's lock of the image would be taken for somebody who does.
     for number, disk in enumerate(disks):
-        args += ["-drive", f"if=none,id=d{number},format=raw,cache=unsafe,discard=unmap,file={disk.replace(',', ',,')},snapshot=on",
+        args += ["-drive", f"if=none,id=d{number},format=raw,cache=unsafe,discard=unmap,file.filename={disk.replace(',', ',,')},"
+                 "file.locking=off,snapshot=on",
                  "-device", f"virtio-blk-pci,drive=d{number}"]
     return args
 
@@ -100,7 +102,7 @@ def lane(opts):
         disks = [files["root"], tree_disk(run), scratch_disk(run, "disk.ext4", opts.disk)]
         guest = boot(opts, run, files, disks)
         if guest.hello is None and opts.timeout > BOOT_LIMIT:
-            say(f"the guest did not reach the command in {BOOT_LIMIT} s: once more")
+            say(f"the guest did not reach the command within {BOOT_LIMIT} s, or ended: once more")
             guest = boot(opts, run, files, disks)
         return result(opts, guest)
     except OSError as e:

@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 
-from common import (Guest, LaneError, Run, TREE, cache_dir, command_script, free_space, guest_vars, install, need_program, packages,
+from common import (CGROUP_ARGS, Guest, LaneError, Run, TREE, cache_dir, command_script, free_space, guest_vars, install, need_program, packages,
                     package_missing, result, say, scratch_disk, HERE)
 import image
 
@@ -68,6 +68,7 @@ def arguments(opts, run, linux, busybox, fds):
             f"umid={os.path.basename(run.dir)}", f"uml_dir={run.dir}/", "noreboot", "panic=1"]
     args += ["quiet"] if not opts.console else []
     args += ["apparmor=1", "lsm=yama,apparmor"] if opts.apparmor else ["lsm=yama"]
+    args += CGROUP_ARGS[opts.cgroup]
     args += [f"ubdb={scratch_disk(run, 'disk.ext4', opts.disk)}"]
     if opts.systemd:
         args += [f"ubda={run.path('root.cow')},{image.build(opts)['root']}"]
