@@ -21,6 +21,7 @@
 #include <time.h>
 
 #define LOCK_TIMEOUT_MS 10000 /* others hold it for moments */
+#define JOIN_ROUNDS     100
 #define FILE_MAX        65536 /* bytes of a schemata file */
 
 /* ---- plan ---- */
@@ -220,8 +221,6 @@ int resctrl_update(const struct resctrl_ref *r, const char *lines, struct arena 
 {
 	char *old;
 
-	if (!r->mount)
-		return err_set(e, EINVAL, "linux.intelRdt: the container was created without a class");
 	/* Others may be in one that was there before, or that the config names. */
 	if (!r->owns_group)
 		return err_set(e, EPERM, "linux.intelRdt: class %s is not the container's alone", r->group);
@@ -352,6 +351,40 @@ int resctrl_join(const struct resctrl_ref *r, pid_t pid, struct err *e)
 	int n = r->mount ? join_group(r->mount, r->group, pid, e) : 0;
 
 	return n == 0 && r->mount && r->mon_group ? join_group(r->mount, r->mon_group, pid, e) : n;
+}
+
+static bool is_listed(const pid_t *v, size_t n, pid_t thread)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == thread)
+			return true;
+	return false;
+}
+
+/* What the joined ones make is born in the class, so the news become fewer. */
+int resctrl_join_all(const struct resctrl_ref *r, const struct resctrl_threads *threads, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	pid_t *before = NULL, *v;
+	size_t n_before = 0, n, news = 1;
+
+	for (int round = 0; news; round++) {
+		if (round == JOIN_ROUNDS)
+			return err_set(e, EBUSY, "linux.intelRdt: threads are made faster than they can be put into %s", r->group);
+		if (threads->list(threads->ctx, &a, &v, &n, e) < 0)
+			return -e->code;
+		news = 0;
+		for (size_t i = 0; i < n; i++) {
+			if (is_listed(before, n_before, v[i]))
+				continue;
+			if (resctrl_join(r, v[i], e) < 0 && e->code != ESRCH) /* it has ended */
+				return -e->code;
+			news++;
+		}
+		before = v;
+		n_before = n;
+	}
+	return 0;
 }
 
 bool resctrl_in_use(const struct resctrl_ref *r)

@@ -47,11 +47,19 @@ must_check int resctrl_claim(const struct resctrl_plan *p, struct resctrl_ref *o
 must_check int resctrl_create(const struct resctrl_plan *p, struct resctrl_ref *out, struct err *e);
 
 /* Changes the class of a container, when it is its alone: lines of schemata, each with its newline; others stay. *before: what it was,
- * to be written back the same way. EPERM: it is not; EINVAL: there is none. */
+ * to be written back the same way. EPERM: it is not. */
 must_check int resctrl_update(const struct resctrl_ref *r, const char *lines, struct arena *a, const char **before, struct err *e);
 
 /* Puts pid, which has one thread, into the class and the monitoring group; what it forks is born there. */
 must_check int resctrl_join(const struct resctrl_ref *r, pid_t pid, struct err *e);
+
+/* Tells the numbers of all threads of a container that lives. */
+struct resctrl_threads {
+	int (*list)(void *ctx, struct arena *a, pid_t **out, size_t *n, struct err *e);
+	void *ctx;
+};
+/* Puts all threads of a container that lives into its class. EBUSY: it makes new ones faster than that. */
+must_check int resctrl_join_all(const struct resctrl_ref *r, const struct resctrl_threads *threads, struct err *e);
 
 /* true when any process is in the class. */
 bool resctrl_in_use(const struct resctrl_ref *r);

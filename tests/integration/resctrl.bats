@@ -109,3 +109,17 @@ nothing_left() {
     [ ! -e "$RESCTRL/$(container_id)" ]
     nothing_left
 }
+
+@test "update of a class, without resctrl, says so and leaves the limits" {
+    without_resctrl
+    args /bin/sleep 1000
+    detached run -d --bundle "$BUNDLE" "$(container_id)"
+    before=$(drupe state "$(container_id)" | jq .pid)
+    run -1 drupe update --l3-cache-schema 'L3:0=f' --pids-limit 7 "$(container_id)"
+    [[ "$output" == *'no resctrl file system is mounted' ]]
+    [ "${#lines[@]}" -eq 1 ]
+    [ ! -e "$ROOT/$(container_id)/resources.json" ]
+    drupe events --stats "$(container_id)" | jq -e '.data.intel_rdt == {}'
+    [ "$(drupe state "$(container_id)" | jq .pid)" = "$before" ]
+    drupe delete --force "$(container_id)"
+}
