@@ -64,9 +64,9 @@ run_container() { run drupe run --bundle "$BUNDLE" "$@" "$TOKEN"; }
 
 container_id() { echo "$TOKEN${1:+-$1}"; }
 
-# wait_for SECONDS COMMAND...
+# wait_for SECONDS COMMAND...; DRUPE_SLOW: how many times slower than others this machine may be
 wait_for() {
-    local until=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    local until=$((${EPOCHREALTIME/[.,]/} + $1 * ${DRUPE_SLOW:-1} * 1000000))
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$until" ] || return 1
