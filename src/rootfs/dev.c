@@ -47,7 +47,7 @@ static int make_node(int dir, const char *name, const struct device_op *d, struc
 	if (fd < 0)
 		return fd;
 	if (!same)
-		return err_set(e, EEXIST, "%s was replaced while it was made", d->path);
+		return err_set(e, EBUSY, "%s was replaced while it was made", d->path);
 	if (fchownat(fd, "", d->uid, d->gid, AT_EMPTY_PATH) < 0)
 		return err_errno(e, "cannot change the owner");
 	return 0;
@@ -66,27 +66,57 @@ static int bind_node(int root, int dir, const char *name, int clone, struct err 
 	return tree_attach(clone, target, e);
 }
 
-static int apply_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int root, struct err *e)
+/* The directory that the last node was made in: mostly the next one comes into the same. */
+struct parent {
+	int root, fd; /* fd: owned */
+	char path[256];
+};
+
+/* Opens the directory of path, made when missing, into *p; *name is the rest. */
+static int enter_parent(struct parent *p, const char *path, const char **name, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
+	const char *slash = strrchr(path, '/'), *last;
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	if (p->fd >= 0 && len && len < sizeof(p->path) && strncmp(p->path, path, len) == 0 && !p->path[len] && slash[1]) {
+		*name = slash + 1;
+		return 0;
+	}
+	close_fd(&p->fd);
+	p->fd = path_parent_in(p->root, path, 0755, &a, &last, e);
+	if (p->fd < 0)
+		return p->fd;
+	*name = path + strlen(path) - strlen(last);
+	memset(p->path, 0, sizeof(p->path));
+	if (len < sizeof(p->path))
+		memcpy(p->path, path, len);
+	return 0;
+}
+
+static int check_node(int dir, const char *name, const struct device_op *d, struct err *e)
+{
+	bool same;
+	auto_fd int there = open_node(dir, name, d, &same, e);
+
+	if (there < 0)
+		return there;
+	return same || d->is_default ? 0 : err_set(e, EEXIST, "there is something else at that path");
+}
+
+static int apply_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, struct parent *parent, struct err *e)
+{
 	const struct device_op *d = &p->devices[i];
 	auto_fd int clone = take_fd(&s->devices[i]);
 	const char *name;
-	bool same;
 
 	if (p->user_ns && d->type != S_IFIFO && clone < 0)
 		return 0; /* a default that the host lacks too: rootfs_open_sources() has said so */
-	auto_fd int dir = path_parent_in(root, d->path, 0755, &a, &name, e);
+	int r = enter_parent(parent, d->path, &name, e);
 
-	if (dir < 0)
-		return dir;
-	auto_fd int there = open_node(dir, name, d, &same, e);
-
-	if (there >= 0)
-		return same || d->is_default ? 0 : err_set(e, EEXIST, "there is something else at that path");
-	if (there != -ENOENT)
-		return there;
-	return clone >= 0 ? bind_node(root, dir, name, clone, e) : make_node(dir, name, d, e);
+	if (r == 0)
+		r = clone >= 0 ? bind_node(parent->root, parent->fd, name, clone, e) : make_node(parent->fd, name, d, e);
+	return r == -EEXIST ? check_node(parent->fd, name, d, e) : r;
 }
 
 static const struct {
@@ -105,17 +135,14 @@ static bool has_kcore(int root)
 	return fd >= 0;
 }
 
-static int link_one(int root, const char *target, const char *path, struct err *e)
+static int link_one(struct parent *parent, const char *target, const char *path, struct err *e)
 {
-	auto_arena struct arena a = { 0 };
 	const char *name;
-	auto_fd int dir = path_parent_in(root, path, 0755, &a, &name, e);
+	int r = enter_parent(parent, path, &name, e);
 
-	if (dir < 0)
-		return dir;
-	if (symlinkat(target, dir, name) < 0 && errno != EEXIST)
+	if (r == 0 && symlinkat(target, parent->fd, name) < 0 && errno != EEXIST)
 		return err_errno(e, "%s", path);
-	return 0;
+	return r;
 }
 
 /* An image on a read-only file system that has no mount on /dev has what it has. */
@@ -127,12 +154,10 @@ static int forgive_read_only(int r, const struct err *e)
 	return 0;
 }
 
-int dev_apply(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
+static int apply_all(const struct rootfs_plan *p, struct rootfs_sources *s, struct parent *parent, struct err *e)
 {
-	if (!p->setup_dev)
-		return 0;
 	for (size_t i = 0; i < p->n_devices; i++) {
-		int r = apply_one(p, s, i, root, e);
+		int r = apply_one(p, s, i, parent, e);
 
 		if (p->devices[i].is_default)
 			r = forgive_read_only(r, e);
@@ -140,9 +165,18 @@ int dev_apply(const struct rootfs_plan *p, struct rootfs_sources *s, int root, s
 			return err_in(e, "%s", p->devices[i].where);
 	}
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-		if (forgive_read_only(link_one(root, links[i].target, links[i].path, e), e) < 0)
+		if (forgive_read_only(link_one(parent, links[i].target, links[i].path, e), e) < 0)
 			return -e->code;
-	if (has_kcore(root) && forgive_read_only(link_one(root, "/proc/kcore", "/dev/core", e), e) < 0)
+	if (has_kcore(parent->root) && forgive_read_only(link_one(parent, "/proc/kcore", "/dev/core", e), e) < 0)
 		return -e->code;
 	return 0;
+}
+
+int dev_apply(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
+{
+	struct parent parent = { .root = root, .fd = -1 };
+	int r = p->setup_dev ? apply_all(p, s, &parent, e) : 0;
+
+	close_fd(&parent.fd);
+	return r;
 }

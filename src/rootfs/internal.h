@@ -33,8 +33,22 @@ struct mount_id_statx {
 #define STATX_INO_MNT_ID 0x1100u /* STATX_INO, STATX_MNT_ID */
 _Static_assert(sizeof(struct mount_id_statx) == 256, "statx(2) fills 256 bytes");
 
-/* Carries out one operation. *root may become another: what is mounted on it. */
-must_check int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e);
+#define PLAIN_MAX 4
+
+/* The tree so far, and what is known of it, so that each mount does not ask the kernel again. */
+struct mounts {
+	int root;                  /* owned; -1 */
+	struct mount_id_statx at;  /* where root is */
+	bool has_proc;             /* nobody else is there, and a procfs is mounted on /proc: no other place can be that */
+	uint64_t plain[PLAIN_MAX]; /* ids of mounts that are no procfs; 0: none */
+	size_t n_plain;
+};
+
+/* A new root: nothing is known any more. Consumes fd, also on failure. */
+must_check int mounts_set_root(struct mounts *m, int fd, struct err *e);
+
+/* Carries out one operation. m->root may become another: what is mounted on it. */
+must_check int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, struct mounts *m, struct err *e);
 
 /* ---- sources.c ---- */
 
@@ -57,6 +71,8 @@ must_check int tree_apply_attrs(int fd, const struct mount_op *op, struct err *e
 
 /* MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, | MS_REC. */
 must_check int tree_set_propagation(int fd, unsigned long flags, struct err *e);
+/* Makes the mount private and sets attributes, in one call. */
+must_check int tree_seclude(int fd, uint64_t attrs, struct err *e);
 must_check int tree_set_idmap(int fd, int userns_fd, bool recursive, struct err *e);
 
 /* A detached clone of the mount that the descriptor is in, from there on. */
@@ -78,7 +94,8 @@ long tree_magic(int fd);
 /* Rules that need no look at the file system: what may be mounted on and below /proc. Pure. */
 must_check int proc_check_plan(const struct mount_op *op, struct err *e);
 
-/* May `mount_fd` (a detached mount, -1: unknown) be attached at target_fd? Looks at what the target really is. */
+/* May `mount_fd` (a detached mount, -1: unknown) be attached at target_fd? Looks at what the target really is. Returns 1 when that is
+ * outside of any procfs. */
 must_check int proc_check_target(int root, int target_fd, int mount_fd, struct err *e);
 
 /* proc, sysfs and whatever goes on /proc and /sys: the mount point must be a real directory, reached by no symbolic link. */

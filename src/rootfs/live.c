@@ -124,11 +124,11 @@ static void unmount_fd(int proc, int mount_fd)
 	(void)!chdir("/");
 }
 
-static int add_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, int proc, struct arena *a,
+static int add_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, struct mounts *m, int proc, struct arena *a,
 		   struct live_mount *out, struct err *e)
 {
 	const struct mount_op *op = &p->mounts[i];
-	int r = mount_one(p, s, i, root, e);
+	int r = mount_one(p, s, i, m, e);
 
 	if (r == 0)
 		r = identify(s->mounts[i], proc, a, out, e);
@@ -140,20 +140,25 @@ static int add_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t
 int rootfs_add_live(const struct rootfs_plan *p, struct rootfs_sources *s, int proc, struct arena *a, struct live_mount *out,
 		    struct err *e)
 {
-	int r = 0;
-	auto_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct mounts m = { .root = -1 };
+	int r = 0, root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0)
 		return err_errno(e, "root of the container");
+	if (mounts_set_root(&m, root, e) < 0) {
+		close_fd(&m.root);
+		return -e->code;
+	}
 	s->keep = true;
 	s->made_below = arena_alloc(a, (p->n_mounts + 1) * sizeof(*s->made_below));
 	for (size_t i = 0; i < p->n_mounts && r == 0; i++) {
-		s->made_below[i] = existing(root, p->mounts[i].dest);
+		s->made_below[i] = existing(m.root, p->mounts[i].dest);
 		s->n_tried = i + 1;
-		r = add_one(p, s, i, &root, proc, a, &out[i], e);
+		r = add_one(p, s, i, &m, proc, a, &out[i], e);
 		if (r < 0)
 			err_in(e, "%s", p->mounts[i].where);
 	}
+	close_fd(&m.root);
 	if (r < 0)
 		rootfs_undo_live(p, s, proc);
 	return r;

@@ -22,7 +22,14 @@ struct target {
 	bool existed; /* it was there before we came */
 };
 
-static int open_nofollow(int root, const struct mount_op *op, bool is_dir, struct target *t, struct err *e)
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int open_nofollow(int root, const struct mount_op *op, int source, struct target *t, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	const char *name;
@@ -36,7 +43,7 @@ static int open_nofollow(int root, const struct mount_op *op, bool is_dir, struc
 		return 0;
 	if (errno != ENOENT)
 		return err_errno(e, "%s", op->dest);
-	if (is_dir) {
+	if (source < 0 || is_directory(source)) {
 		if (mkdirat(dir, name, 0755) < 0)
 			return err_errno(e, "%s", op->dest);
 	} else {
@@ -49,50 +56,71 @@ static int open_nofollow(int root, const struct mount_op *op, bool is_dir, struc
 	return t->fd < 0 ? err_errno(e, "%s", op->dest) : 0;
 }
 
-/* Opens the place to mount on, made when missing. On success t->fd is the caller's to close. */
-static int open_target(int root, const struct mount_op *op, bool is_dir, struct target *t, struct err *e)
+/* Opens the place to mount on; a missing one is made after the image of what comes there: source, or -1 for a directory. On success
+ * t->fd is the caller's to close. */
+static int open_target(int root, const struct mount_op *op, int source, struct target *t, struct err *e)
 {
 	*t = (struct target){ .fd = -1, .existed = true };
 	if (proc_needs_plain_dir(op))
 		t->fd = proc_open_plain_dir(root, op->dest, e);
 	else if (op->dest_nofollow && !str_eq(op->dest, "/"))
-		return open_nofollow(root, op, is_dir, t, e);
+		return open_nofollow(root, op, source, t, e);
 	else
 		t->fd = path_open_in(root, op->dest, O_PATH, e);
 	if (t->fd == -ENOENT) {
 		t->existed = false;
-		t->fd = is_dir ? path_mkdir_in(root, op->dest, 0755, e) : path_touch_in(root, op->dest, e);
+		t->fd = source < 0 || is_directory(source) ? path_mkdir_in(root, op->dest, 0755, e)
+							   : path_touch_in(root, op->dest, e);
 	}
 	return t->fd < 0 ? t->fd : 0;
 }
 
-/* Is fd the same place, in the same mount, as root? */
-static bool is_root(int root, int fd)
-{
-	struct mount_id_statx a, b;
+/* ---- attaching ---- */
 
-	if (syscall(SYS_statx, root, "", AT_EMPTY_PATH, STATX_INO_MNT_ID, &a) < 0 ||
-	    syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO_MNT_ID, &b) < 0)
-		return false;
-	return a.mnt_id == b.mnt_id && a.ino == b.ino;
+static int look_at(int fd, struct mount_id_statx *out, struct err *e)
+{
+	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO_MNT_ID, out) < 0 ? err_errno(e, "statx") : 0;
+}
+
+int mounts_set_root(struct mounts *m, int fd, struct err *e)
+{
+	close_fd(&m->root);
+	*m = (struct mounts){ .root = fd };
+	return look_at(fd, &m->at, e);
+}
+
+static bool is_plain(const struct mounts *m, uint64_t id)
+{
+	for (size_t i = 0; i < PLAIN_MAX; i++)
+		if (m->plain[i] == id)
+			return true;
+	return false;
+}
+
+static int check_target(struct mounts *m, const struct mount_id_statx *at, int target_fd, int mount_fd, struct err *e)
+{
+	if (m->has_proc && is_plain(m, at->mnt_id))
+		return 0;
+	int r = proc_check_target(m->root, target_fd, mount_fd, e);
+
+	if (r > 0)
+		m->plain[m->n_plain++ % PLAIN_MAX] = at->mnt_id;
+	return r;
 }
 
 /* Attaches; what is mounted on the root becomes the root. */
-static int attach(int *root, int mount_fd, int target_fd, struct err *e)
+static int attach(struct mounts *m, int mount_fd, int target_fd, struct err *e)
 {
-	bool on_root = is_root(*root, target_fd);
+	struct mount_id_statx at;
 
-	if (proc_check_target(*root, target_fd, mount_fd, e) < 0 || tree_attach(mount_fd, target_fd, e) < 0)
+	if (look_at(target_fd, &at, e) < 0 || check_target(m, &at, target_fd, mount_fd, e) < 0 ||
+	    tree_attach(mount_fd, target_fd, e) < 0)
 		return -e->code;
-	if (!on_root)
+	if (at.mnt_id != m->at.mnt_id || at.ino != m->at.ino)
 		return 0;
 	int top = fcntl(mount_fd, F_DUPFD_CLOEXEC, 3);
 
-	if (top < 0)
-		return err_errno(e, "new root");
-	close_fd(root);
-	*root = top;
-	return 0;
+	return top < 0 ? err_errno(e, "new root") : mounts_set_root(m, top, e);
 }
 
 /* ---- new instances ---- */
@@ -171,12 +199,12 @@ static int prepare_fs(const struct mount_op *op, int userns, const struct target
 	return op->label ? set_label(fd, op->label, e) : 0;
 }
 
-static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e)
+static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, struct mounts *m, struct err *e)
 {
 	const struct mount_op *op = &p->mounts[i];
 	struct target t;
 
-	if (open_target(*root, op, true, &t, e) < 0)
+	if (open_target(m->root, op, -1, &t, e) < 0)
 		return -e->code;
 	auto_fd int target = t.fd;
 	auto_fd int userns = take_fd(&s->userns[i]);
@@ -185,10 +213,12 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 	if (fd < 0)
 		return fd;
 	/* Before anything is copied from there: a link in the image may lead into a procfs. */
-	if (op->copy_up && proc_check_target(*root, target, fd, e) < 0)
+	if (op->copy_up && proc_check_target(m->root, target, fd, e) < 0)
 		return -e->code;
-	if (prepare_fs(op, userns, &t, fd, e) < 0 || attach(root, fd, target, e) < 0)
+	if (prepare_fs(op, userns, &t, fd, e) < 0 || attach(m, fd, target, e) < 0)
 		return -e->code;
+	/* By no link, and only a procfs can be there; in a container that runs already, not for long. */
+	m->has_proc |= !s->keep && str_eq(op->dest, "/proc");
 	if (op->kind == MOUNT_CGROUP_V1 && cgroup_mount_fill(p, s, op, fd, e) < 0)
 		return -e->code;
 	int r = 0;
@@ -222,21 +252,18 @@ static int copy_link(int root, const struct mount_op *op, const char *link, stru
 	return err_set(e, EEXIST, "%s exists and is not a link to %s", op->dest, link);
 }
 
-static int mount_bind(struct rootfs_sources *s, size_t i, const struct mount_op *op, int *root, struct err *e)
+static int mount_bind(struct rootfs_sources *s, size_t i, const struct mount_op *op, struct mounts *m, struct err *e)
 {
 	auto_fd int fd = take_fd(&s->mounts[i]);
 	struct target t;
-	struct stat st;
 
 	if (s->links[i])
-		return copy_link(*root, op, s->links[i], e);
-	if (fstat(fd, &st) < 0)
-		return err_errno(e, "%s", op->source);
-	if (open_target(*root, op, S_ISDIR(st.st_mode), &t, e) < 0)
+		return copy_link(m->root, op, s->links[i], e);
+	if (open_target(m->root, op, fd, &t, e) < 0)
 		return -e->code;
 	auto_fd int target = t.fd;
 
-	if (attach(root, fd, target, e) < 0)
+	if (attach(m, fd, target, e) < 0)
 		return -e->code;
 	if (s->keep)
 		s->mounts[i] = take_fd(&fd);
@@ -250,13 +277,13 @@ static int remount(const struct mount_op *op, int root, struct err *e)
 	return fd < 0 ? fd : tree_apply_attrs(fd, op, e);
 }
 
-int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, int *root, struct err *e)
+int mount_one(const struct rootfs_plan *p, struct rootfs_sources *s, size_t i, struct mounts *m, struct err *e)
 {
 	const struct mount_op *op = &p->mounts[i];
 
 	if (op->remount)
-		return remount(op, *root, e);
-	return op->kind == MOUNT_BIND ? mount_bind(s, i, op, root, e) : mount_fs(p, s, i, root, e);
+		return remount(op, m->root, e);
+	return op->kind == MOUNT_BIND ? mount_bind(s, i, op, m, e) : mount_fs(p, s, i, m, e);
 }
 
 /* ---- all of it ---- */
@@ -267,7 +294,7 @@ static int attach_root(const struct rootfs_plan *p, struct rootfs_sources *s, st
 
 	if (!p->new_mount_ns) {
 		/* Joined by path, it may have other mounts there than the runtime's has. */
-		auto_fd int here = open(p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_fd int here = openat(AT_FDCWD, p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		if (here < 0 && errno != EACCES)
 			return err_errno(e, "%s", p->root);
@@ -276,7 +303,7 @@ static int attach_root(const struct rootfs_plan *p, struct rootfs_sources *s, st
 	/* mount_setattr(2) would do, but has to be told a mount; this is the namespace's root whatever it is. */
 	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return err_errno(e, "cannot make the mount namespace private");
-	auto_fd int place = open(p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int place = openat(AT_FDCWD, p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = place < 0 ? sys_move_mount(root, "", AT_FDCWD, "/", SYS_MOVE_MOUNT_F_EMPTY)
 			  : sys_move_mount(root, "", place, "", SYS_MOVE_MOUNT_F_EMPTY | SYS_MOVE_MOUNT_T_EMPTY);
 
@@ -285,18 +312,26 @@ static int attach_root(const struct rootfs_plan *p, struct rootfs_sources *s, st
 	return take_fd(&root);
 }
 
-static int mount_all(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e)
+static int mount_each(const struct rootfs_plan *p, struct rootfs_sources *s, struct mounts *m, struct err *e)
 {
-	auto_fd int root = attach_root(p, s, e);
+	int root = attach_root(p, s, e);
 
-	if (root < 0)
+	if (root < 0 || mounts_set_root(m, root, e) < 0)
 		return err_in(e, "root.path");
 	for (size_t i = 0; i < p->n_mounts; i++)
-		if (mount_one(p, s, i, &root, e) < 0)
+		if (mount_one(p, s, i, m, e) < 0)
 			return err_in(e, "%s", p->mounts[i].where);
-	if (dev_apply(p, s, root, e) < 0)
-		return -e->code;
-	return take_fd(&root);
+	return dev_apply(p, s, m->root, e);
+}
+
+static int mount_all(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e)
+{
+	struct mounts m = { .root = -1 };
+	int r = mount_each(p, s, &m, e);
+
+	if (r < 0)
+		close_fd(&m.root);
+	return r < 0 ? r : m.root;
 }
 
 int rootfs_mount(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e)

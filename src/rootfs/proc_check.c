@@ -51,11 +51,11 @@ static bool is_procfs_root(int fd)
 	return fd >= 0 && tree_magic(fd) == SYS_PROC_SUPER_MAGIC && fstat(fd, &st) == 0 && st.st_ino == 1;
 }
 
-static bool is_same_file(int root, const char *path, int flags, const struct stat *st)
+static bool is_same_file(int root, const char *path, const struct stat *st)
 {
 	struct err ignored;
 	struct stat other;
-	auto_fd int fd = path_open_in(root, path, O_PATH | flags, &ignored);
+	auto_fd int fd = path_open_in(root, path, O_PATH | O_NOFOLLOW, &ignored);
 
 	return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
@@ -63,24 +63,26 @@ static bool is_same_file(int root, const char *path, int flags, const struct sta
 static bool is_allowed_file(int root, const struct stat *st)
 {
 	for (size_t i = 0; i < N_ALLOWED; i++)
-		if (is_same_file(root, allowed[i], O_NOFOLLOW, st))
+		if (is_same_file(root, allowed[i], st))
 			return true;
 	return false;
 }
 
 int proc_check_target(int root, int target_fd, int mount_fd, struct err *e)
 {
-	bool procfs = is_procfs_root(mount_fd);
-	struct stat st;
+	struct stat st, proc;
 
 	if (fstat(target_fd, &st) < 0)
 		return err_errno(e, "target");
 	if (tree_magic(target_fd) != SYS_PROC_SUPER_MAGIC) {
-		if (!procfs && is_same_file(root, "/proc", O_NOFOLLOW, &st))
+		bool is_proc = fstatat(root, "proc", &proc, AT_SYMLINK_NOFOLLOW) == 0 && proc.st_dev == st.st_dev &&
+			       proc.st_ino == st.st_ino;
+
+		if (is_proc && !is_procfs_root(mount_fd))
 			return err_set(e, EINVAL, "the target is /proc, where only a procfs may be mounted");
-		return 0;
+		return 1;
 	}
-	if (st.st_ino == 1 ? procfs : is_allowed_file(root, &st))
+	if (st.st_ino == 1 ? is_procfs_root(mount_fd) : is_allowed_file(root, &st))
 		return 0;
 	return err_set(e, EINVAL, "the target lies in a procfs, where nothing may be mounted");
 }

@@ -44,7 +44,10 @@ static int set_propagation(const struct rootfs_plan *p, const struct mount_op *o
 {
 	if (!op->n_propagation)
 		return tree_set_propagation(fd, MS_PRIVATE | MS_REC, e);
-	if (!stays_peer(p, op) && tree_set_propagation(fd, MS_SLAVE | MS_REC, e) < 0)
+	/* What becomes private anyway need not be a slave first. */
+	bool private = op->n_propagation == 1 && op->propagation[0] == (MS_PRIVATE | MS_REC);
+
+	if (!private && !stays_peer(p, op) && tree_set_propagation(fd, MS_SLAVE | MS_REC, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < op->n_propagation; i++)
 		if (tree_set_propagation(fd, op->propagation[i], e) < 0)
@@ -111,7 +114,7 @@ static int read_link(const struct mount_op *op, struct arena *a, const char **ou
 }
 
 /* The host's node for a device that cannot be made here; it must be the one that was asked for. */
-static int open_device(const struct device_op *d, struct err *e)
+static int open_device(const struct device_op *d, unsigned attrs, struct err *e)
 {
 	auto_fd int fd = clone_path(d->path, false, false, e);
 	struct stat st;
@@ -122,8 +125,7 @@ static int open_device(const struct device_op *d, struct err *e)
 		return err_errno(e, "%s", d->path);
 	if ((st.st_mode & S_IFMT) != d->type || st.st_rdev != makedev(d->major, d->minor))
 		return err_set(e, EINVAL, "the host's %s is not the device %u:%u", d->path, d->major, d->minor);
-	if (tree_set_propagation(fd, MS_PRIVATE, e) < 0 ||
-	    tree_set_attr(fd, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NOEXEC, 0, false, e) < 0)
+	if (tree_seclude(fd, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NOEXEC | attrs, e) < 0)
 		return -e->code;
 	return take_fd(&fd);
 }
@@ -133,13 +135,8 @@ static int open_device(const struct device_op *d, struct err *e)
 static int open_null(struct err *e)
 {
 	static const struct device_op null = { .path = "/dev/null", .type = S_IFCHR, .major = 1, .minor = 3 };
-	auto_fd int fd = open_device(&null, e);
 
-	if (fd < 0)
-		return fd;
-	if (tree_set_attr(fd, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
-		return -e->code;
-	return take_fd(&fd);
+	return open_device(&null, SYS_MOUNT_ATTR_RDONLY, e);
 }
 
 static int open_sysfs(struct err *e)
@@ -155,7 +152,8 @@ static int open_sysfs(struct err *e)
 static int open_root(const struct rootfs_plan *p, struct err *e)
 {
 	unsigned long propagation = (p->propagation & MS_SLAVE ? MS_SLAVE : MS_PRIVATE) | MS_REC;
-	auto_fd int fd = p->new_mount_ns ? clone_path(p->root, true, false, e) : open(p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd =
+		p->new_mount_ns ? clone_path(p->root, true, false, e) : openat(AT_FDCWD, p->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
@@ -214,7 +212,7 @@ static int open_devices(const struct rootfs_plan *p, struct rootfs_sources *s, s
 
 		if (d->type == S_IFIFO)
 			continue;
-		s->devices[i] = open_device(d, e);
+		s->devices[i] = open_device(d, 0, e);
 		if (s->devices[i] < 0 && !d->is_default)
 			return err_in(e, "%s", d->where);
 		if (s->devices[i] < 0)

@@ -85,6 +85,15 @@ int tree_set_propagation(int fd, unsigned long flags, struct err *e)
 	return 0;
 }
 
+int tree_seclude(int fd, uint64_t attrs, struct err *e)
+{
+	struct sys_mount_attr attr = { .attr_set = attrs, .propagation = MS_PRIVATE };
+
+	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0)
+		return tree_errno(e, "cannot set mount attributes");
+	return 0;
+}
+
 int tree_set_idmap(int fd, int userns_fd, bool recursive, struct err *e)
 {
 	struct sys_mount_attr attr = { .attr_set = SYS_MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)(unsigned)userns_fd };
