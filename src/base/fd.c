@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,12 +28,13 @@ int fd_write_all(int fd, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-/* Reads until end of file or until more than max bytes came; room for max + 1 is at buf. */
-static ssize_t read_up_to(int fd, char *buf, size_t max)
+/* Reads until end of file or until more than max bytes came; room for max + 1 is at buf. A read that could have brought more than
+ * the size of the file and did not has seen its end; size SIZE_MAX: unknown. */
+static ssize_t read_up_to(int fd, char *buf, size_t max, size_t size)
 {
 	size_t have = 0;
 
-	while (have <= max) {
+	while (have <= max && have != size) {
 		ssize_t n = RETRY(read(fd, buf + have, max + 1 - have));
 
 		if (n < 0)
@@ -57,7 +59,7 @@ ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct
 		return err_set(e, EFBIG, "%s: larger than %zu bytes", name, max);
 	size_t want = (size_t)st.st_size;
 	char *text = arena_alloc(a, want + 2);
-	ssize_t n = read_up_to(fd, text, want);
+	ssize_t n = read_up_to(fd, text, want, want);
 
 	if (n < 0)
 		return err_errno(e, "%s", name);
@@ -75,7 +77,22 @@ ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *
 	if (fd < 0)
 		return err_errno(e, "%s", name);
 	char *text = arena_alloc(a, max + 2);
-	ssize_t n = read_up_to(fd, text, max);
+	ssize_t n = read_up_to(fd, text, max, SIZE_MAX);
+
+	if (n < 0)
+		return err_errno(e, "%s", name);
+	if ((size_t)n > max)
+		return err_set(e, EFBIG, "%s: larger than %zu bytes", name, max);
+	text[n] = '\0';
+	*out = text;
+	return n;
+}
+
+ssize_t file_read_value(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e)
+{
+	auto_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *text = fd < 0 ? NULL : arena_alloc(a, max + 2);
+	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, max + 1));
 
 	if (n < 0)
 		return err_errno(e, "%s", name);
@@ -115,7 +132,7 @@ static int temp_name(const char *name, unsigned try, char *out, size_t size)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	unsigned salt = (unsigned)t.tv_nsec ^ ((unsigned)getpid() << 12) ^ try;
+	unsigned salt = (unsigned)t.tv_nsec ^ (unsigned)t.tv_sec << 20 ^ try;
 	int n = snprintf(out, size, "%.*s.%s.%08x", (int)dir, name, name + dir, salt);
 
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
@@ -138,17 +155,20 @@ static int open_temp(int dirfd, const char *name, mode_t mode, char *tmp, size_t
 
 int file_write_atomic(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *e)
 {
-	char tmp[4096];
 	int r = check_replaceable(dirfd, name, e);
 
-	if (r < 0)
-		return r;
+	return r < 0 ? r : file_replace(dirfd, name, mode, data, len, e);
+}
+
+int file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *e)
+{
+	char tmp[4096];
 	auto_fd int fd = open_temp(dirfd, name, mode, tmp, sizeof(tmp), e);
+	int r = 0;
+
 	if (fd < 0)
 		return fd;
-	if (fchmod(fd, mode) < 0)
-		r = err_errno(e, "%s", name);
-	if (r == 0 && fd_write_all(fd, data, len, e) < 0)
+	if (fd_write_all(fd, data, len, e) < 0)
 		r = err_in(e, "%s", name);
 	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
 		r = err_errno(e, "%s", name);
@@ -159,17 +179,24 @@ int file_write_atomic(int dirfd, const char *name, mode_t mode, const void *data
 
 int fd_ensure_stdio(struct err *e)
 {
+	struct pollfd all[3] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+	int closed = 0;
+
+	/* One call for the usual case, in which all are open. */
+	if (RETRY(poll(all, 3, 0)) < 0)
+		return err_errno(e, "poll");
 	for (int fd = 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+		if (!(all[fd].revents & POLLNVAL))
 			continue;
-		int null = open("/dev/null", O_RDWR | O_NOCTTY);
+		closed |= 1 << fd;
+		int null = openat(AT_FDCWD, "/dev/null", O_RDWR | O_NOCTTY);
 
 		if (null < 0)
 			return err_errno(e, "/dev/null");
 		if (null != fd) /* cannot be: the lowest free number is fd */
 			return err_set(e, EBADF, "standard descriptor %d cannot be opened", fd);
 	}
-	return 0;
+	return closed;
 }
 
 int fd_cloexec_from(unsigned first, struct err *e)

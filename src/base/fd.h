@@ -22,14 +22,21 @@ must_check ssize_t file_read(int dirfd, const char *name, size_t max, bool nofol
 /* Reads a /proc or /sys or cgroup file (no size known) of up to max bytes. Returns its length, trailing newlines kept. */
 must_check ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e);
 
+/* The same for a file that the kernel gives whole in one read(2): one value, or /proc/PID/status and its like, but no list that may be
+ * longer than a page. */
+must_check ssize_t file_read_value(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e);
+
 /* Writes text to an existing pseudo file in one write(2). The text of *e is "NAME: REASON". */
 must_check int file_write_pseudo(int dirfd, const char *name, const char *text, struct err *e);
 
-/* Puts a file in place atomically: a temporary ".NAME.XXXX" in the same directory (O_EXCL, mode), then rename. An existing `name`
- * that is not a regular file is refused (EINVAL), a link is replaced, never followed. Leaves nothing behind on failure. */
+/* Puts a file in place atomically: a temporary ".NAME.XXXX" in the same directory (O_EXCL, mode less umask), then rename. An existing
+ * `name` that is not a regular file is refused (EINVAL), a link is replaced, never followed. Leaves nothing behind on failure. */
 must_check int file_write_atomic(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
 
-/* Makes 0, 1 and 2 open (/dev/null where closed). */
+/* The same in a directory of our own, where nothing else can have that name. */
+must_check int file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t len, struct err *e);
+
+/* Makes 0, 1 and 2 open (/dev/null where closed). Returns which were closed, as bits 1 << number. */
 must_check int fd_ensure_stdio(struct err *e);
 
 /* Marks every descriptor >= first close-on-exec, by close_range(2). */

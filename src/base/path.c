@@ -92,17 +92,6 @@ static const char *splice_link(struct walk *w, int dir, const char *name, const 
 	return arena_printf(w->arena, "%s/%s%s%s", target[0] == '/' ? "" : w->reached, target, *after ? "/" : "", after);
 }
 
-/* Makes a directory with exactly this mode. A chmod after the fact would need the name once more, which may be a link by then. */
-static int make_dir(int dir, const char *name, mode_t mode)
-{
-	mode_t before = umask(0);
-	int r = mkdirat(dir, name, mode), saved = errno;
-
-	umask(before);
-	errno = saved;
-	return r;
-}
-
 /* Makes w->rest below dir, component by component. Returns the last directory; or 0 with *again set to a path to walk anew. */
 static int make_rest(struct walk *w, int dir_fd, mode_t mode, const char **again, struct err *e)
 {
@@ -116,7 +105,7 @@ static int make_rest(struct walk *w, int dir_fd, mode_t mode, const char **again
 		rest = slash ? slash + 1 : rest + strlen(rest);
 		if (slash)
 			*slash = '\0';
-		bool made = make_dir(dir, name, mode) == 0;
+		bool made = mkdirat(dir, name, mode) == 0;
 		int saved = errno;
 		int next = open_child(dir, name, O_PATH | O_DIRECTORY);
 
@@ -154,9 +143,8 @@ static int mkdir_in(struct arena *a, int root, const char *path, mode_t mode, st
 int path_mkdir_in(int root, const char *path, mode_t mode, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	int fd = open_how(root, path, O_PATH | O_DIRECTORY, SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_MAGICLINKS);
 
-	return fd >= 0 ? fd : mkdir_in(&a, root, path, mode, e);
+	return mkdir_in(&a, root, path, mode, e);
 }
 
 int path_parent_in(int root, const char *path, mode_t mode, struct arena *a, const char **name, struct err *e)
@@ -168,7 +156,7 @@ int path_parent_in(int root, const char *path, mode_t mode, struct arena *a, con
 		return err_set(e, EINVAL, "\"%s\" has no last component", path);
 	*slash = '\0';
 	*name = slash + 1;
-	return path_mkdir_in(root, *dir ? dir : "/", mode, e);
+	return mkdir_in(a, root, *dir ? dir : "/", mode, e);
 }
 
 /* Creates the last component of path as an empty file, or tells by *again where a dangling link leads. */

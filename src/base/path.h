@@ -14,7 +14,7 @@
  * ENOENT is the caller's to act on, so *e is set to the plain reason with the path. */
 must_check int path_open_in(int root, const char *path, int flags, struct err *e);
 
-/* Like path_open_in(root, path, O_PATH | O_DIRECTORY), creating missing directories with `mode` (umask does not apply).
+/* Like path_open_in(root, path, O_PATH | O_DIRECTORY), creating missing directories with `mode` (as umask leaves it: 022, from main()).
  * A dangling symbolic link on the way is followed inside the root and its target is created. */
 must_check int path_mkdir_in(int root, const char *path, mode_t mode, struct err *e);
 

@@ -15,6 +15,10 @@
 pid_t proc_fork(uint64_t flags, int *pidfd, int cgroup_fd, struct err *e)
 {
 	int fd = -1;
+
+	/* Where our caller ignores it, nobody's end could be waited for. */
+	if (!(flags & SYS_CLONE_PARENT))
+		(void)signal(SIGCHLD, SIG_DFL);
 	struct sys_clone_args args = {
 		.flags = flags | (pidfd ? SYS_CLONE_PIDFD : 0) | (cgroup_fd >= 0 ? SYS_CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)&fd,
@@ -37,7 +41,7 @@ static char *read_stat(pid_t pid, char text[1024], struct err *e)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, 1023));
 
 	if (n < 0) {
@@ -172,7 +176,7 @@ int proc_wait_fd(int pidfd, int timeout_ms, struct err *e)
 	}
 }
 
-void proc_reset_signals(void)
+void proc_reset_signals(uint64_t which)
 {
 	/* The kernel's struct sigaction with SIG_DFL; the C library would refuse signals that it keeps for itself, but our caller
 	 * may ignore those as well. Fails for KILL and STOP. */
@@ -180,7 +184,8 @@ void proc_reset_signals(void)
 	sigset_t none;
 
 	for (int sig = 1; sig <= 64; sig++)
-		(void)syscall(SYS_rt_sigaction, sig, by_default, NULL, 8);
+		if (which & PROC_SIGNAL(sig))
+			(void)syscall(SYS_rt_sigaction, sig, by_default, NULL, 8);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -32,8 +32,11 @@ must_check int proc_zombie_status(pid_t pid, uint64_t ticks, struct err *e);
 /* Waits until the process behind pidfd has ended, at most timeout_ms (-1: for ever). Returns 1 ended, 0 timed out. */
 must_check int proc_wait_fd(int pidfd, int timeout_ms, struct err *e);
 
-/* Gives every signal its default action and unblocks all: what a container's first program expects, whatever our caller did. */
-void proc_reset_signals(void);
+/* Gives the signals of a set (bit 0 is signal 1) their default action, and unblocks all. A program expects that of all signals,
+ * whatever our caller did; but only those that were ignored need it, since execve(2) itself undoes handlers. */
+void proc_reset_signals(uint64_t which);
+#define PROC_SIGNAL(sig)   (1ull << ((sig) - 1))
+#define PROC_SIGNALS_ALL   (~0ull)
 
 /* Monotonic milliseconds. */
 int64_t clock_ms(void);

@@ -44,10 +44,17 @@ int proc_fs_open(bool full, struct err *e)
 {
 	auto_fd int fd = make_instance(full);
 
-	if (fd < 0 && errno == ENOSYS)
+	if (fd >= 0)
+		return take_fd(&fd);
+	if (errno == ENOSYS)
 		return err_set(e, ENOSYS, "the kernel lacks the mount system calls, drupe needs Linux 5.14 or later");
-	if (fd < 0)
-		fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return proc_fs_open_host(e);
+}
+
+int proc_fs_open_host(struct err *e)
+{
+	auto_fd int fd = openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
 	if (fd < 0)
 		return err_errno(e, "/proc");
 	if (verify(fd, e) < 0)

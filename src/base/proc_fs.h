@@ -14,6 +14,9 @@
  * checks, with NO_XDEV as the guard. */
 must_check int proc_fs_open(bool full, struct err *e);
 
+/* The procfs mounted at /proc: for the runtime, which sees the host's, on behalf of its own children. */
+must_check int proc_fs_open_host(struct err *e);
+
 /* Opens a file of the instance: "self/attr/exec", "sys/net/ipv4/ip_forward". */
 must_check int proc_fs_file(int proc_fd, const char *name, int flags, struct err *e);
 

@@ -38,7 +38,7 @@ static int become(const struct run *r, int input, int output, struct err *e)
 		return err_errno(e, "prepare");
 	if (r->cwd && chdir(r->cwd) < 0)
 		return err_errno(e, "chdir %s", r->cwd);
-	proc_reset_signals();
+	proc_reset_signals(PROC_SIGNALS_ALL);
 	if (fd_cloexec_from(3, e) < 0)
 		return -e->code;
 	execve(r->path, r->argv, r->envp ? r->envp : no_env);

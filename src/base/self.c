@@ -50,7 +50,7 @@ static int copy_all(int from, int to, struct err *e)
 
 int self_seal(char *const argv[], struct err *e)
 {
-	auto_fd int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	auto_fd int exe = openat(AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	if (exe < 0)
 		return err_errno(e, "/proc/self/exe");

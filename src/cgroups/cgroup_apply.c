@@ -171,9 +171,9 @@ static void undo(struct maker *m)
 /* Opens a cpuset file, also of a hierarchy mounted without prefix. */
 static int open_cpuset(struct arena *a, const char *dir, const char *file, int flags)
 {
-	int fd = open(arena_printf(a, "%s/cpuset.%s", dir, file), flags | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, arena_printf(a, "%s/cpuset.%s", dir, file), flags | O_CLOEXEC);
 
-	return fd < 0 && errno == ENOENT ? open(cg_file(a, dir, file), flags | O_CLOEXEC) : fd;
+	return fd < 0 && errno == ENOENT ? openat(AT_FDCWD, cg_file(a, dir, file), flags | O_CLOEXEC) : fd;
 }
 
 /* The text of a cpuset file without newline; NULL with errno. */
@@ -272,7 +272,7 @@ static int enable_in(const struct cgroup_plan *p, const char *dir, struct arena 
 	char *enabled, *wanted = arena_strdup(a, p->controllers), *save;
 	struct err why;
 
-	if (file_read_pseudo(AT_FDCWD, file, 1023, a, &enabled, e) < 0)
+	if (file_read_value(AT_FDCWD, file, 1023, a, &enabled, e) < 0)
 		return -e->code;
 	enabled[strcspn(enabled, "\n")] = '\0';
 	for (char *word = strtok_r(wanted, " ", &save); word; word = strtok_r(NULL, " ", &save))
@@ -306,7 +306,7 @@ static int check_type(const struct cgroup_dir *d, struct arena *a, struct err *e
 	struct err ignored;
 	char *type;
 
-	if (file_read_pseudo(AT_FDCWD, cg_file(a, d->path, "cgroup.type"), 63, a, &type, &ignored) < 0)
+	if (file_read_value(AT_FDCWD, cg_file(a, d->path, "cgroup.type"), 63, a, &type, &ignored) < 0)
 		return 0; /* before Linux 4.14 there was but one */
 	if (str_starts(type, "domain invalid") || str_starts(type, "threaded"))
 		return err_set(e, ENOTSUP, "cgroup %s is \"%.*s\": its parent is threaded, no container can be in it", d->path,

@@ -92,7 +92,7 @@ static char *delegated_files(struct arena *a)
 int cg_give_away(const struct cgroup_dir *d, uid_t owner, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_fd int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char *list = delegated_files(&a), *save;
 
 	if (fd < 0 || fchown(fd, owner, (gid_t)-1) < 0)

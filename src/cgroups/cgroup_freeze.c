@@ -61,7 +61,7 @@ long cg_flat_key(int dir_fd, const char *file, const char *key)
 int cg_wait_event(const char *path, const char *key, long value, int64_t deadline_ms, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_fd int fd = open(cg_file(&a, path, "cgroup.events"), O_RDONLY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, cg_file(&a, path, "cgroup.events"), O_RDONLY | O_CLOEXEC);
 	char text[256];
 
 	if (fd < 0)
@@ -98,7 +98,7 @@ static int read_state(const struct cgroup_dir *d, enum state *out, struct err *e
 	auto_arena struct arena a = { 0 };
 	char *text;
 
-	if (file_read_pseudo(AT_FDCWD, cg_file(&a, d->path, "freezer.state"), 63, &a, &text, e) < 0)
+	if (file_read_value(AT_FDCWD, cg_file(&a, d->path, "freezer.state"), 63, &a, &text, e) < 0)
 		return -e->code;
 	*out = FREEZING;
 	if (str_starts(text, "THAWED"))
@@ -180,15 +180,13 @@ static int set_v2(const struct cgroup_dir *d, bool frozen, int64_t deadline, str
 static bool frozen_v2(const struct cgroup_dir *d)
 {
 	auto_arena struct arena a = { 0 };
-	auto_fd int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err ignored;
 	char *text;
 
-	if (fd < 0)
+	/* Not cgroup.freeze, which only says that it shall be. */
+	if (file_read_value(AT_FDCWD, cg_file(&a, d->path, "cgroup.events"), 255, &a, &text, &ignored) < 0)
 		return false;
-	if (file_read_pseudo(fd, "cgroup.freeze", 31, &a, &text, &ignored) > 0 && text[0] == '1')
-		return true;
-	return cg_flat_key(fd, "cgroup.events", "frozen") == 1;
+	return strstr(text, "frozen 1") != NULL;
 }
 
 int cgroup_frozen(const struct cgroup_ref *r, bool *out, struct err *e)

@@ -20,7 +20,7 @@ int cgroup_open(const struct cgroup_ref *r, struct err *e)
 	/* Who is not root may not move processes from one part of the tree to another; systemd may. */
 	if (r->mode != CGROUP_MODE_V2 || !r->n_dirs || (r->scope && cg_unit_is_users(r)))
 		return err_set(e, ENOENT, "there is no cgroup to start a process in");
-	int fd = open(r->dirs[0].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, r->dirs[0].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "cgroup %s", r->dirs[0].path) : fd;
 }
@@ -42,7 +42,7 @@ int cgroup_open_of(const struct cgroup_ref *r, int proc_dir, struct err *e)
 	path[strcspn(path, "\n")] = '\0';
 	if (strncmp(path, r->path, len) != 0 || path[len] != '/' || strstr(path, "/.."))
 		return err_set(e, ENOENT, "the container's process is in cgroup %.200s, outside the container's", path);
-	int fd = open(arena_printf(&a, "%s%s", r->dirs[0].mount, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, arena_printf(&a, "%s%s", r->dirs[0].mount, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "cgroup %.200s", path) : fd;
 }
@@ -65,7 +65,7 @@ static int join_dir(const struct cgroup_dir *d, const char *path, pid_t pid, str
 {
 	auto_arena struct arena a = { 0 };
 	const char *name = pid == 0 && !d->v2 ? "tasks" : "cgroup.procs";
-	auto_fd int fd = open(cg_file(&a, path, name), O_WRONLY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, cg_file(&a, path, name), O_WRONLY | O_CLOEXEC);
 	const char *text = arena_printf(&a, "%d", (int)pid);
 
 	if (fd < 0 || RETRY(write(fd, text, strlen(text))) < 0)

@@ -21,7 +21,7 @@ static int watch_v1(struct cgroup_oom *o, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 
-	o->counter = open(cg_file(&a, o->path, "memory.oom_control"), O_RDONLY | O_CLOEXEC);
+	o->counter = openat(AT_FDCWD, cg_file(&a, o->path, "memory.oom_control"), O_RDONLY | O_CLOEXEC);
 	o->fd = o->counter < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (o->fd < 0)
 		return err_errno(e, "%s/memory.oom_control", o->path);
@@ -34,7 +34,7 @@ static int watch_v2(struct cgroup_oom *o, struct err *e)
 	auto_arena struct arena a = { 0 };
 	const char *file = cg_file(&a, o->path, "memory.events");
 
-	o->counter = open(file, O_RDONLY | O_CLOEXEC);
+	o->counter = openat(AT_FDCWD, file, O_RDONLY | O_CLOEXEC);
 	o->fd = o->counter < 0 ? -1 : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (o->fd < 0 || inotify_add_watch(o->fd, file, IN_MODIFY) < 0)
 		return err_errno(e, "%s", file);

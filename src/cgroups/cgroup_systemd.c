@@ -166,7 +166,7 @@ _Noreturn static void hold(pid_t parent)
 	/* systemd may end it politely; a terminal's signals are not meant for it. */
 	sigfillset(&all_but_term);
 	sigdelset(&all_but_term, SIGTERM);
-	proc_reset_signals();
+	proc_reset_signals(PROC_SIGNALS_ALL);
 	sigprocmask(SIG_SETMASK, &all_but_term, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (fd_close_others(0, NULL, 0, &ignored) < 0 || getppid() != parent)
@@ -178,11 +178,13 @@ _Noreturn static void hold(pid_t parent)
 int cgroup_hold(const struct cgroup_plan *p, pid_t *holder, struct err *e)
 {
 	struct call c = { .verb = "start", .ref = &p->ref, .unit = p->unit };
-	pid_t parent = getpid(), pid = 0;
+	pid_t pid = 0;
 
 	*holder = 0;
 	if (!p->unit)
 		return 0;
+	pid_t parent = getpid();
+
 	if (!p->unit->is_slice) {
 		pid = proc_fork(0, NULL, -1, e);
 		if (pid == 0)

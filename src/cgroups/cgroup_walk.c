@@ -101,7 +101,7 @@ static int ascend(int *dir, struct level **at, const struct cg_visitor *v, struc
 int cg_walk(const char *top, const struct cg_visitor *v, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_fd int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int dir = openat(AT_FDCWD, top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct level first = { 0 }, *at = &first;
 
 	if (dir < 0)
@@ -166,7 +166,7 @@ bool cg_has_member(const char *path, pid_t pid)
 {
 	auto_arena struct arena a = { 0 };
 	struct cg_pids members = { .arena = &a };
-	auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err ignored;
 
 	if (fd < 0 || cg_pids_read(&members, fd, &ignored) < 0)

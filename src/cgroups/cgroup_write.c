@@ -40,9 +40,9 @@ static int open_file(struct writer *w, const struct cgroup_dir *dir, const char 
 	close_fd(&w->fd);
 	w->dir = dir;
 	w->file = file;
-	w->fd = open(cg_file(w->arena, dir->path, file), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	w->fd = openat(AT_FDCWD, cg_file(w->arena, dir->path, file), O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (w->fd < 0 && errno == ENOENT && !dir->v2 && str_starts(file, "cpuset."))
-		w->fd = open(cg_file(w->arena, dir->path, strchr(file, '.') + 1), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		w->fd = openat(AT_FDCWD, cg_file(w->arena, dir->path, strchr(file, '.') + 1), O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return w->fd < 0 ? -1 : 0;
 }
 
@@ -70,7 +70,7 @@ static int describe(const struct cgroup_write *w, int code, struct err *e)
 /* checkBeforeUpdate: lowering the limit below what is in use would get something killed. */
 static int check_usage(struct writer *w, const struct cgroup_write *cw, struct err *e)
 {
-	auto_fd int fd = open(cg_file(w->arena, cw->dir->path, "memory.current"), O_RDONLY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, cg_file(w->arena, cw->dir->path, "memory.current"), O_RDONLY | O_CLOEXEC);
 	char text[32];
 	uint64_t used, limit;
 	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, sizeof(text) - 1));
@@ -132,7 +132,7 @@ static int attach_filter(const struct cgroup_plan *p, const bool *skip, bool fre
 
 		if (!d->v2 || skip[i])
 			continue;
-		auto_fd int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		auto_fd int fd = openat(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			return err_errno(e, "%s", d->path);
 		if (cg_device_attach(fd, p->device_prog, p->device_prog_len, fresh, e) == 0)

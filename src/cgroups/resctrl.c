@@ -128,7 +128,7 @@ static int add_kernel_reason(const char *mount, struct err *e)
 static int lock_tree(const char *mount, struct err *e)
 {
 	const struct timespec pause = { .tv_nsec = 10 * 1000000L };
-	auto_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(e, "linux.intelRdt: %s", mount);
@@ -335,7 +335,7 @@ static int join_group(const char *mount, const char *group, pid_t pid, struct er
 {
 	auto_arena struct arena a = { 0 };
 	const char *path = arena_printf(&a, "%s/tasks", group), *text = arena_printf(&a, "%d", (int)pid);
-	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	auto_fd int fd = openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
 	if (fd < 0)
 		return err_errno(e, "linux.intelRdt: joining %s", path);
@@ -391,7 +391,7 @@ bool resctrl_in_use(const struct resctrl_ref *r)
 {
 	auto_arena struct arena a = { 0 };
 	char first;
-	auto_fd int fd = r->mount ? open(arena_printf(&a, "%s/tasks", r->group), O_RDONLY | O_CLOEXEC) : -1;
+	auto_fd int fd = r->mount ? openat(AT_FDCWD, arena_printf(&a, "%s/tasks", r->group), O_RDONLY | O_CLOEXEC) : -1;
 
 	return fd >= 0 && RETRY(read(fd, &first, 1)) > 0;
 }

@@ -10,6 +10,7 @@
 #include "cli/log_file.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static bool in_initial_userns(void)
 /* Root in a user namespace, as rootless podman has it, cannot write /run; a real root's XDG_RUNTIME_DIR is some session's. */
 static bool is_rootless(void)
 {
-	return geteuid() != 0 || (!in_initial_userns() && !str_eq(getenv("USER"), "root"));
+	return geteuid() != 0 || (!str_eq(getenv("USER"), "root") && !in_initial_userns());
 }
 
 /* The sticky bit keeps clean-up of XDG_RUNTIME_DIR away from containers that live longer than a few hours. */
@@ -137,8 +138,7 @@ static void choose_cgroups(struct cli *c)
 		o->manager = CGROUP_MANAGER_SYSTEMD;
 	else
 		o->manager = CGROUP_MANAGER_FS;
-	o->ignore_permission =
-		str_eq(c->g.rootless, "true") || (!str_eq(c->g.rootless, "false") && (geteuid() != 0 || !in_initial_userns()));
+	o->ignore_permission = str_eq(c->g.rootless, "true"); /* the plan knows who else is */
 }
 
 /* Socket activation passes descriptors of its own before those of --preserve-fds. */
@@ -163,6 +163,16 @@ static int sort_descriptors(const struct command *cmd, const void *opts, struct 
 	return fd_cloexec_from(3 + keep + (cmd->keep_fds ? listen_fds() : 0), e);
 }
 
+/* What a command needs that makes files or processes: a known umask, limits on file sizes as errors, no stray descriptors. */
+static int prepare(const struct command *cmd, const void *opts, struct err *e)
+{
+	if (cmd->only_looks)
+		return 0;
+	umask(022);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	return sort_descriptors(cmd, opts, e);
+}
+
 static int check_operands(const struct command *cmd, const struct opt_rest *rest, struct err *e)
 {
 	if (rest->n >= cmd->min && rest->n <= cmd->max)
@@ -184,7 +194,7 @@ static int run_command(struct cli *c, const struct command *cmd, char **argv, co
 		return err_in(e, "%s", cmd->name);
 	if (rest.help)
 		return cli_print_help(c, cmd, e);
-	if ((r = check_operands(cmd, &rest, e)) < 0 || (r = sort_descriptors(cmd, opts, e)) < 0)
+	if ((r = check_operands(cmd, &rest, e)) < 0 || (r = prepare(cmd, opts, e)) < 0)
 		return r;
 	if (cmd->enters && self_seal(argv, e) < 0)
 		return err_in(e, "sealed copy of the program");

@@ -36,6 +36,7 @@ struct command {
 	bool in_order;        /* the first operand ends the flags           */
 	bool no_root;         /* works without a state directory            */
 	bool creates;         /* makes the state directory when it is missing */
+	bool only_looks;      /* or sends a signal: makes no file and no process */
 	bool enters;          /* touches a container's inside: runs from a sealed copy of the program */
 	int fail_status;      /* exit status of an own failure; 0 means 1   */
 	unsigned (*keep_fds)(const void *opts); /* how many descriptors from 3 on go to the container; NULL: none */

@@ -22,7 +22,7 @@ OPT_TABLE(check_table, struct check_flags,
 
 static int open_bundle(const char *name, struct err *e)
 {
-	int fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "bundle %s", name) : fd;
 }

@@ -42,5 +42,6 @@ const struct command cmd_kill = {
 	.opts = &kill_table,
 	.min = 1,
 	.max = 2,
+	.only_looks = true,
 	.run = run_kill,
 };

@@ -185,7 +185,7 @@ static int run_spec(struct cli *c, void *opts, const struct opt_rest *rest, stru
 	const char *bundle = f->bundle ? f->bundle : ".";
 	struct strbuf out = STRBUF(c->arena);
 	struct host host;
-	auto_fd int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int dir = openat(AT_FDCWD, bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
 	(void)rest;

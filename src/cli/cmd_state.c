@@ -46,5 +46,6 @@ const struct command cmd_state = {
 	.example = "state web",
 	.min = 1,
 	.max = 1,
+	.only_looks = true,
 	.run = run_state,
 };

@@ -158,7 +158,8 @@ struct log_sink log_file_sink(struct log_file *l, enum log_level max)
 
 static int open_file(const char *path, struct err *e)
 {
-	auto_fd int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	auto_fd int fd =
+		openat(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
 	struct stat st;
 
 	if (fd < 0 && errno == ENXIO)

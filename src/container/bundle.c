@@ -15,7 +15,7 @@ int bundle_load(const char *bundle, const char *config, struct arena *a, const s
 {
 	char *content;
 	const char *shown = bundle ? bundle : ".";
-	auto_fd int dir = open(shown, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int dir = openat(AT_FDCWD, shown, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
 		return err_errno(e, "bundle %s", shown);

@@ -229,12 +229,17 @@ static int run_runtime_hooks(struct created *k, struct arena *a, struct err *e)
 	const struct hook_plan *h = &k->plan->hooks;
 	struct hook_context ctx = { .cwd = k->plan->bundle };
 
-	if (!h->prestart.n && !h->create_runtime.n)
+	if (!plan_has_runtime_hooks(k->plan))
 		return 0;
-	ctx.state = plan_hook_state(k->plan, "creating", k->pid, a);
-	int r = hooks_run(&h->prestart, &ctx, e);
+	int r = chan_expect(&k->chan, MSG_ROOTFS, NULL, 0, NULL, e);
 
-	return r < 0 ? r : hooks_run(&h->create_runtime, &ctx, e);
+	if (r < 0)
+		return r;
+	ctx.state = plan_hook_state(k->plan, "creating", k->pid, a);
+	r = hooks_run(&h->prestart, &ctx, e);
+	if (r == 0)
+		r = hooks_run(&h->create_runtime, &ctx, e);
+	return r < 0 ? r : chan_send(&k->chan, MSG_HOOKS_DONE, NULL, 0, -1, e);
 }
 
 static int record_created(struct created *k, const struct create_options *o, struct err *e)
@@ -244,7 +249,8 @@ static int record_created(struct created *k, const struct create_options *o, str
 	if (r < 0)
 		return r;
 	k->state->pid = k->pid;
-	k->state->status = "created";
+	/* run goes on at once. Only a startContainer hook could look in between. */
+	k->state->status = k->to_start && !k->plan->hooks.start_container.n ? "running" : "created";
 	r = store_save(&k->c, k->state, e);
 	if (r == 0 && o->record_exit)
 		r = store_pin(&k->c, k->pidfd, e);
@@ -305,11 +311,7 @@ static int bring_up(struct created *k, const struct create_options *o, const str
 	if (r == 0 && k->plan->proc.terminal)
 		r = pass_console(k, o, e);
 	if (r == 0)
-		r = chan_expect(&k->chan, MSG_ROOTFS, NULL, 0, NULL, e);
-	if (r == 0)
 		r = run_runtime_hooks(k, a, e);
-	if (r == 0)
-		r = chan_send(&k->chan, MSG_HOOKS_DONE, NULL, 0, -1, e);
 	if (r == 0)
 		r = chan_expect(&k->chan, MSG_READY, NULL, 0, NULL, e);
 	return r < 0 ? r : record_created(k, o, e);
@@ -414,6 +416,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 		r = store_create(rt, id, &k.c, e);
 	if (r != 0)
 		return r;
+	k.to_start = to_start;
 	k.state = initial_state(k.plan, &groups, a);
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)

@@ -269,7 +269,7 @@ int open_proc_dir(const struct oci_state *s, struct err *e)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d", s->pid);
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
 }

@@ -193,6 +193,12 @@ static void add(struct pollfd *p, int fd, bool in, bool out)
 	p->revents = 0;
 }
 
+/* What the process wrote is there when it has ended: nothing more is waited for. */
+static bool is_complete(const struct foreground *f, const struct pollfd p[P_COUNT])
+{
+	return f->ended && is_empty(&f->output) && !(p[P_MASTER].revents & POLLIN);
+}
+
 static int wait_for_any(const struct foreground *f, struct pollfd p[P_COUNT])
 {
 	add(&p[P_PROCESS], f->pidfd, !f->ended, false);
@@ -201,7 +207,6 @@ static int wait_for_any(const struct foreground *f, struct pollfd p[P_COUNT])
 	add(&p[P_STDIN], STDIN_FILENO, !f->ended && f->input_open && is_empty(&f->input), false);
 	add(&p[P_NOTIFY], f->notify->from, f->notify->from >= 0, false);
 	add(&p[P_STDOUT], STDOUT_FILENO, false, !is_empty(&f->output));
-	/* When the process has ended, what it wrote is there: nothing more is waited for. */
 	return poll(p, P_COUNT, f->ended && is_empty(&f->output) ? 0 : -1);
 }
 
@@ -219,16 +224,19 @@ static void copy_ready(struct foreground *f, const struct pollfd p[P_COUNT])
 
 static int loop(struct foreground *f, struct err *e)
 {
-	struct pollfd p[P_COUNT];
+	struct pollfd p[P_COUNT] = { 0 };
 
+	/* With a terminal the end is seen before the last output: it is looked for once more. */
 	for (;;) {
+		if (f->master < 0 && is_complete(f, p))
+			return proc_wait(f->pid, e);
 		int n = wait_for_any(f, p);
 
 		if (n < 0 && errno != EINTR)
 			return err_errno(e, "poll");
 		if (n < 0)
 			continue;
-		if (f->ended && is_empty(&f->output) && !(p[P_MASTER].revents & POLLIN))
+		if (is_complete(f, p))
 			return proc_wait(f->pid, e);
 		if (p[P_SIGNALS].revents)
 			on_signal(f);
@@ -292,10 +300,6 @@ int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, const struc
 		.last = '\n',
 	};
 	const sigset_t all = forwarded_signals();
-	int r = hold_signals(e);
-
-	if (r < 0)
-		return r;
 	auto_fd int signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		return err_errno(e, "signalfd");

@@ -53,6 +53,7 @@ struct created {
 	struct chan chan;      /* to init; unset after ACK */
 	pid_t pid;             /* our child */
 	int pidfd, console;    /* console: terminal master kept for the foreground, -1 */
+	bool to_start;         /* run, not create */
 	bool cgroup_made;      /* the cgroup is ours to remove */
 	pid_t holder;          /* keeps the cgroup there until init is in it; 0: it needs none */
 	struct resctrl_ref resctrl; /* once its groups are there; owns_*: made by this process */

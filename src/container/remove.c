@@ -19,6 +19,14 @@ static int not_running(const char *id, struct err *e)
 	return err_set(e, ESRCH, "container \"%s\": container not running", id);
 }
 
+static bool is_frozen(const struct cgroup_ref *ref)
+{
+	struct err ignored;
+	bool frozen = false;
+
+	return cgroup_frozen(ref, &frozen, &ignored) == 0 && frozen;
+}
+
 int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
@@ -28,28 +36,30 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 
 	if (r < 0)
 		return r;
-	enum container_status status = container_status(&c);
+	bool created = !str_eq(c.state->status, "creating");
 
-	if (status == CONTAINER_CREATING)
+	if (!created && store_is_locked(&c))
 		return err_set(e, EBUSY, "container \"%s\" is being created", id);
 	cgroup_from_state(c.state, &a, &ref);
 	/* Without a pid namespace the end of init is not the end of the others. */
 	bool everyone = !c.state->own_pid_ns && (all || sig == SIGKILL) && ref.n_dirs;
+	auto_fd int init = created ? open_init(c.state, e) : not_running(id, e);
+
+	if (init < 0 && init != -ESRCH)
+		return init;
+	bool paused = init >= 0 && sig == SIGKILL && is_frozen(&ref);
 
 	if (everyone) {
 		r = cgroup_signal(&ref, sig, e);
-		if (r < 0 || status == CONTAINER_STOPPED)
+		if (r < 0 || init < 0)
 			return r;
 	}
-	if (status == CONTAINER_STOPPED)
-		return all ? 0 : not_running(id, e);
-	auto_fd int init = open_init(c.state, e);
 	if (init < 0)
-		return init == -ESRCH && (everyone || all) ? 0 : init;
+		return all ? 0 : not_running(id, e);
 	if (sys_pidfd_send_signal(init, sig) < 0 && !(errno == ESRCH && everyone))
 		return errno == ESRCH ? not_running(id, e) : err_errno(e, "signal %d to container \"%s\"", sig, id);
 	/* The v1 freezer holds even the killed. */
-	return sig == SIGKILL && status == CONTAINER_PAUSED && ref.n_dirs ? cgroup_freeze(&ref, false, END_TIMEOUT_MS, e) : 0;
+	return paused ? cgroup_freeze(&ref, false, END_TIMEOUT_MS, e) : 0;
 }
 
 int container_pause(const struct runtime *rt, const char *id, bool pause, struct err *e)

@@ -39,15 +39,15 @@ static void end_child(struct created *k)
 
 static int finish(const struct runtime *rt, struct created *k, bool keep, struct err *e)
 {
-	auto_arena struct arena a = { 0 };
-	int r = keep ? 0 : store_relock(&k->c, &a, e);
+	int r = keep ? 0 : store_relock(&k->c, e);
 
 	/* Somebody else deleted it while we waited: as good. */
 	if (keep || r == -ENOENT)
 		return 0;
-	if (r < 0 && !k->c.damaged)
+	if (r < 0)
 		return r;
-	return destroy(rt, &k->c, k->c.damaged ? k->state : k->c.state, k->spec, e);
+	k->state->pid = 0; /* reaped: the number may be another's */
+	return destroy(rt, &k->c, k->state, k->spec, e);
 }
 
 static int run_foreground(const struct runtime *rt, struct created *k, const struct run_options *o, const struct notify *notify,

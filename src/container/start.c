@@ -86,11 +86,11 @@ int after_start(struct container *c, const struct oci_spec *spec, struct err *e)
 	struct oci_state s = *c->state;
 	struct strbuf text = STRBUF(&a);
 	struct hook_context ctx = { .cwd = s.bundle };
+	bool known = str_eq(s.status, "running");
 
 	s.status = "running";
-	int r = store_save(c, &s, e);
+	int r = known ? 0 : store_save(c, &s, e);
 
-	store_remove_socket(c);
 	if (r < 0 || !spec->hooks->poststart.n)
 		return r;
 	plan_hooks(spec, &a, &hooks);
@@ -176,6 +176,7 @@ static int start_locked(const struct runtime *rt, struct container *c, struct ar
 		return r;
 	}
 	r = after_start(c, spec, e);
+	store_remove_socket(c);
 	if (r < 0)
 		undo(rt, c, spec);
 	return r;

@@ -22,7 +22,7 @@ const char *read_boot_id(struct arena *a)
 {
 	struct err ignored;
 	char *text;
-	ssize_t n = file_read_pseudo(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, a, &text, &ignored);
+	ssize_t n = file_read_value(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, a, &text, &ignored);
 
 	if (n <= 0)
 		return "";

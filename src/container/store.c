@@ -68,7 +68,7 @@ static int make_root(const char *root, struct err *e)
 static int open_root(const char *root, struct err *e)
 {
 	struct stat st;
-	auto_fd int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, "--root: %s", root);
@@ -134,7 +134,7 @@ static int open_dir(int root_fd, const char *id)
 /* ENOENT: a delete --force was quicker than the lock, and the name may be another's by now. */
 static int take_new(int dir, const char *id, struct err *e)
 {
-	if (fchmod(dir, 0700) < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0)
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
 		return err_errno(e, "state directory of container \"%s\"", id);
 	return check_linked(dir, id, e);
 }
@@ -143,13 +143,13 @@ int store_create(const struct runtime *rt, const char *id, struct container *out
 {
 	int r = container_check_id(id, e);
 
-	if (r == 0)
-		r = make_root(rt->root, e);
 	if (r < 0)
 		return r;
 	auto_fd int root = open_root(rt->root, e);
+	if (root == -ENOENT && make_root(rt->root, e) == 0)
+		root = open_root(rt->root, e);
 	if (root < 0)
-		return root;
+		return -e->code;
 	if (mkdirat(root, id, 0700) < 0)
 		return errno == EEXIST ? err_set(e, EEXIST, "container \"%s\": container with given ID already exists", id)
 				       : err_errno(e, "state directory of container \"%s\"", id);
@@ -221,13 +221,11 @@ void store_unlock(struct container *c)
 	(void)flock(c->dir_fd, LOCK_UN);
 }
 
-int store_relock(struct container *c, struct arena *a, struct err *e)
+int store_relock(struct container *c, struct err *e)
 {
 	int r = lock(c->dir_fd, c->id, e);
 
-	if (r == 0)
-		r = check_linked(c->dir_fd, c->id, e);
-	return r < 0 ? r : load_state(c, a, e);
+	return r < 0 ? r : check_linked(c->dir_fd, c->id, e);
 }
 
 bool store_is_locked(const struct container *c)
@@ -244,14 +242,14 @@ int store_save(struct container *c, const struct oci_state *s, struct err *e)
 	struct strbuf text = STRBUF(&a);
 
 	oci_state_encode(s, &text);
-	int r = file_write_atomic(c->dir_fd, "state.json", 0600, text.text, text.len, e);
+	int r = file_replace(c->dir_fd, "state.json", 0600, text.text, text.len, e);
 
 	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
 }
 
 int store_save_config(struct container *c, const char *text, struct err *e)
 {
-	int r = file_write_atomic(c->dir_fd, "config.json", 0600, text, strlen(text), e);
+	int r = file_replace(c->dir_fd, "config.json", 0600, text, strlen(text), e);
 
 	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
 }
@@ -272,7 +270,7 @@ int store_save_resources(struct container *c, const struct oci_resources *res, s
 	struct strbuf text = STRBUF(&a);
 
 	oci_resources_encode(res, &text);
-	int r = file_write_atomic(c->dir_fd, "resources.json", 0600, text.text, text.len, e);
+	int r = file_replace(c->dir_fd, "resources.json", 0600, text.text, text.len, e);
 
 	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
 }
@@ -402,7 +400,8 @@ static void remove_file(int dir, const char *name)
 	(void)unlinkat(dir, name, 0);
 }
 
-int store_remove(struct container *c, struct err *e)
+/* The files are our own, temporaries of a killed command included. A directory is not, and stops us. */
+static int remove_files(const struct container *c, struct err *e)
 {
 	int copy = openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -416,11 +415,22 @@ int store_remove(struct container *c, struct err *e)
 		(void)unlinkat(c->dir_fd, "notify/notify.sock", 0);
 		(void)unlinkat(c->dir_fd, "notify", AT_REMOVEDIR);
 	}
-	/* The files are our own, temporaries of a killed command included. A directory is not, and stops us. */
 	while ((d = readdir(dir)))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
 			remove_file(c->dir_fd, d->d_name);
 	(void)closedir(dir);
+	return 0;
+}
+
+int store_remove(struct container *c, struct err *e)
+{
+	/* config.json last: without state.json it still says where the cgroup is. */
+	(void)unlinkat(c->dir_fd, "state.json", 0);
+	(void)unlinkat(c->dir_fd, "config.json", 0);
+	if (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (remove_files(c, e) < 0)
+		return -e->code;
 	if (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_errno(e, "state directory of container \"%s\"", c->id);
 	return 0;

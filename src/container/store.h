@@ -26,9 +26,10 @@ must_check int store_create(const struct runtime *rt, const char *id, struct con
 must_check int store_open(const struct runtime *rt, const char *id, bool lock, bool need_state, struct arena *a, struct container *out,
 			  struct err *e);
 
-/* Releases the lock, keeps the rest; and takes it again (then the state is read anew). */
+/* Releases the lock, keeps the rest; and takes it again (ENOENT: somebody deleted it meanwhile). Nobody changes the state of a container
+ * whose init has started, so it is not read anew. */
 void store_unlock(struct container *c);
-must_check int store_relock(struct container *c, struct arena *a, struct err *e);
+must_check int store_relock(struct container *c, struct err *e);
 
 /* true while another process holds the lock. */
 bool store_is_locked(const struct container *c);

@@ -31,6 +31,7 @@ struct host {
 	bool initial_userns;    /* false in any but the host's first user namespace            */
 	uint64_t caps_bounding; /* capabilities we may grant: our own bounding set, bit = number */
 	uint64_t caps_permitted;
+	uint64_t ignored_signals; /* by this process, as its caller left them and as it has set them; bit 0 is signal 1   */
 	unsigned cap_last;      /* highest capability number the kernel knows                   */
 	bool apparmor, selinux; /* the LSM is active                                             */
 	uint64_t ns_supported;  /* SYS_CLONE_NEW* bits with a file in /proc/self/ns              */

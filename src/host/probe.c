@@ -4,14 +4,18 @@
  * cgroups is told by the file system at /sys/fs/cgroup; only where that is not cgroup2 (which is a complete answer) is the mount
  * table read, and joined with /proc/self/cgroup by the names of the controllers.
  */
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/host_internal.h"
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -27,12 +31,13 @@ static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 		const char *key;
 		size_t offset;
 	} lines[] = {
+		{ "\nSigIgn:\t", offsetof(struct host, ignored_signals) },
 		{ "\nCapPrm:\t", offsetof(struct host, caps_permitted) },
 		{ "\nCapBnd:\t", offsetof(struct host, caps_bounding) },
 	};
 	char *text;
 
-	if (file_read_pseudo(AT_FDCWD, "/proc/self/status", 8192, tmp, &text, e) < 0)
+	if (file_read_value(AT_FDCWD, "/proc/self/status", 8192, tmp, &text, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		const char *at = strstr(text, lines[i].key);
@@ -44,42 +49,58 @@ static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 	return 0;
 }
 
-static int probe_cap_last(struct host *h, struct arena *tmp, struct err *e)
+/* What is not known cannot be read. From the last one in our header on this takes two calls on most kernels. */
+static void probe_cap_last(struct host *h)
 {
-	static const char name[] = "/proc/sys/kernel/cap_last_cap";
-	char *text;
-	uint32_t last;
+	unsigned last = CAP_LAST_CAP;
 
-	if (file_read_pseudo(AT_FDCWD, name, 31, tmp, &text, e) < 0)
-		return -e->code;
-	text[strcspn(text, "\n")] = '\0';
-	if (parse_u32(text, &last, e) < 0)
-		return err_in(e, "%s", name);
+	while (last && prctl(PR_CAPBSET_READ, (unsigned long)last, 0ul, 0ul, 0ul) < 0)
+		last--;
+	while (prctl(PR_CAPBSET_READ, (unsigned long)last + 1, 0ul, 0ul, 0ul) >= 0)
+		last++;
 	h->cap_last = last;
+}
+
+/* The record of getdents64(2). */
+struct dir_entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+static uint64_t namespace_flag(const char *name)
+{
+	static const struct {
+		const char *name;
+		uint64_t flag;
+	} kinds[] = {
+		{ "mnt", SYS_CLONE_NEWNS },    { "cgroup", SYS_CLONE_NEWCGROUP }, { "uts", SYS_CLONE_NEWUTS },
+		{ "ipc", SYS_CLONE_NEWIPC },   { "pid", SYS_CLONE_NEWPID },       { "net", SYS_CLONE_NEWNET },
+		{ "time", SYS_CLONE_NEWTIME }, { "user", SYS_CLONE_NEWUSER },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (str_eq(kinds[i].name, name))
+			return kinds[i].flag;
 	return 0;
 }
 
-static void probe_namespaces(struct host *h)
+static int probe_namespaces(struct host *h, struct err *e)
 {
-	static const struct {
-		const char *file;
-		uint64_t flag;
-	} kinds[] = {
-		{ "/proc/self/ns/mnt", SYS_CLONE_NEWNS },    { "/proc/self/ns/cgroup", SYS_CLONE_NEWCGROUP },
-		{ "/proc/self/ns/uts", SYS_CLONE_NEWUTS },   { "/proc/self/ns/ipc", SYS_CLONE_NEWIPC },
-		{ "/proc/self/ns/pid", SYS_CLONE_NEWPID },   { "/proc/self/ns/net", SYS_CLONE_NEWNET },
-		{ "/proc/self/ns/time", SYS_CLONE_NEWTIME },
-	};
+	alignas(struct dir_entry) char list[2048]; /* there are ten names */
 	struct stat st;
+	auto_fd int dir = openat(AT_FDCWD, "/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long n = dir < 0 ? -1 : syscall(SYS_getdents64, dir, list, sizeof(list));
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (faccessat(AT_FDCWD, kinds[i].file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			h->ns_supported |= kinds[i].flag;
+	if (n < 0)
+		return err_errno(e, "/proc/self/ns");
+	for (const char *at = list; at < list + n; at += ((const struct dir_entry *)(const void *)at)->len)
+		h->ns_supported |= namespace_flag(((const struct dir_entry *)(const void *)at)->name);
 	/* A kernel without user namespaces has only the first one. */
-	bool userns = stat("/proc/self/ns/user", &st) == 0;
-
-	h->ns_supported |= userns ? SYS_CLONE_NEWUSER : 0;
-	h->initial_userns = !userns || st.st_ino == INITIAL_USERNS;
+	h->initial_userns = fstatat(dir, "user", &st, 0) < 0 || st.st_ino == INITIAL_USERNS;
+	return 0;
 }
 
 static void probe_lsm(struct host *h, struct arena *tmp)
@@ -87,7 +108,7 @@ static void probe_lsm(struct host *h, struct arena *tmp)
 	struct err ignored;
 	char *text;
 
-	h->apparmor = file_read_pseudo(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 31, tmp, &text, &ignored) > 0 &&
+	h->apparmor = file_read_value(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 31, tmp, &text, &ignored) > 0 &&
 		      text[0] == 'Y';
 	h->selinux = faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
 }
@@ -260,7 +281,7 @@ static int probe_hierarchies(struct arena *a, struct arena *tmp, struct host *h,
 	struct statfs fs;
 	char *own, *mounts;
 
-	if (file_read_pseudo(AT_FDCWD, "/proc/self/cgroup", 16384, tmp, &own, e) < 0)
+	if (file_read_value(AT_FDCWD, "/proc/self/cgroup", 16384, tmp, &own, e) < 0)
 		return e->code == ENOENT ? 0 : -e->code; /* a kernel without cgroups */
 	if (statfs(CGROUP_ROOT, &fs) == 0 && (unsigned long)fs.f_type == SYS_CGROUP2_SUPER_MAGIC) {
 		parse_own_v2(own, a, h);
@@ -285,7 +306,7 @@ static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, str
 			continue;
 		const char *name = arena_printf(a, "%s/cgroup.controllers", h->hier[i].mount);
 
-		if (file_read_pseudo(AT_FDCWD, name, 1023, a, &text, &ignored) < 0)
+		if (file_read_value(AT_FDCWD, name, 1023, a, &text, &ignored) < 0)
 			continue; /* the root of a mount that we may not look at has nothing for us */
 		text[strcspn(text, "\n")] = '\0';
 		h->v2_controllers = text;
@@ -345,10 +366,10 @@ int host_probe(struct arena *a, struct host *out, struct err *e)
 	auto_arena struct arena tmp = { 0 }; /* the texts */
 	struct host h = { .euid = geteuid() };
 
-	if (probe_status(&h, &tmp, e) < 0 || probe_cap_last(&h, &tmp, e) < 0 || probe_cgroups(a, &tmp, &h, e) < 0 ||
-	    probe_resctrl(a, &tmp, &h, e) < 0)
+	if (probe_status(&h, &tmp, e) < 0 || probe_cgroups(a, &tmp, &h, e) < 0 || probe_resctrl(a, &tmp, &h, e) < 0 ||
+	    probe_namespaces(&h, e) < 0)
 		return err_in(e, "host");
-	probe_namespaces(&h);
+	probe_cap_last(&h);
 	probe_lsm(&h, &tmp);
 	*out = h;
 	return 0;

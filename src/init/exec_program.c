@@ -179,7 +179,7 @@ char *const *complete_env(const struct proc_plan *p, uint32_t uid, struct arena 
 	for (size_t i = 0; i < n; i++)
 		if (!str_starts(p->envp[i], "HOME="))
 			env[kept++] = p->envp[i];
-	auto_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	env[kept] = arena_printf(a, "HOME=%s", user_home(root, uid, a));
 	return env;
 }
@@ -206,7 +206,7 @@ static int hand_over_listener(void *ctx, int fd, struct err *e)
 int exec_program(struct chan *c, const struct sec_plan *sec, const struct proc_plan *proc, const char *path, char *const *envp,
 		 int proc_fd, struct err *e)
 {
-	proc_reset_signals();
+	proc_reset_signals(proc->ignored_signals);
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		return err_errno(e, "prctl");
 	int r = fd_cloexec_from(3 + proc->keep_fds, e);

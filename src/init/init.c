@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/proc_fs.h"
 #include "base/retry.h"
+#include "base/str.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ static int set_up_namespaces(const struct plan *p, struct err *e)
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
 		r = err_errno(e, "prctl");
 	/* The change of ids has cleared it. */
-	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (r == 0 && in_user_ns(&p->ns) && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		r = err_errno(e, "prctl");
 	if (r == 0 && (p->ns.create & SYS_CLONE_NEWCGROUP) && sys_unshare(SYS_CLONE_NEWCGROUP) < 0)
 		r = err_errno(e, "linux.namespaces: unshare the cgroup namespace");
@@ -104,7 +105,7 @@ static int set_up_root(struct init *in, struct inside *me, struct err *e)
 		return root;
 	int r = 0;
 
-	if (p->has_process) {
+	if (p->has_process && !str_eq(p->proc.cwd, "/")) {
 		struct err ignored; /* chdir tells, if it matters */
 		auto_fd int cwd = path_mkdir_in(root, p->proc.cwd, 0755, &ignored);
 
@@ -112,9 +113,9 @@ static int set_up_root(struct init *in, struct inside *me, struct err *e)
 	}
 	if (p->has_process && p->proc.terminal)
 		r = set_up_console(in, root, e);
-	if (r == 0)
+	if (r == 0 && plan_has_runtime_hooks(p))
 		r = chan_send(&in->chan, MSG_ROOTFS, NULL, 0, -1, e);
-	if (r == 0)
+	if (r == 0 && plan_has_runtime_hooks(p))
 		r = chan_expect(&in->chan, MSG_HOOKS_DONE, NULL, 0, NULL, e);
 	if (r == 0)
 		r = run_hooks(in, &p->hooks.create_container, "creating", p->bundle, NULL, me, e);

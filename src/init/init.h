@@ -8,7 +8,7 @@
  *            <-- STAGE (only with a stage)
  *   maps, limits, cgroup, net devices      GO   -->  ids, cgroup namespace, loopback, names, mounts, console
  *            <-- CONSOLE (terminal)
- *            <-- ROOTFS
+ *            <-- ROOTFS (only with hooks of the runtime)
  *   prestart, createRuntime        HOOKS_DONE   -->  createContainer hooks, root, working directory, sysctl
  *            <-- READY
  *   create: state, pid file               ACK   -->  waits on start.sock; the rest goes over the connection made there

@@ -22,7 +22,7 @@ static int open_terminal(struct joiner *j, struct err *e)
 	const struct exec_plan *p = j->plan;
 	char name[32] = "";
 	int m = -1, s = -1;
-	auto_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = console_open(root, p->sec.uid, p->proc.rows, p->proc.cols, false, &m, &s, name, e);
 
 	if (r < 0)

@@ -31,7 +31,7 @@ static int open_proc_pid(pid_t pid, struct err *e)
 	struct statfs fs;
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	auto_fd int dir = RETRY(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	auto_fd int dir = RETRY(openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 
 	if (dir < 0)
 		return err_errno(e, "%s", path);
@@ -163,7 +163,7 @@ static int userns_of(pid_t pid, const struct oci_id_map_list *uid, const struct 
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	int fd = RETRY(open(path, O_RDONLY | O_CLOEXEC));
+	int fd = RETRY(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
 }

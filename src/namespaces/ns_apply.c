@@ -35,7 +35,7 @@ static const char *article(const char *name)
 
 static int open_nsfs(const struct ns_join *j, struct err *e)
 {
-	auto_fd int seen = RETRY(open(j->path, O_PATH | O_CLOEXEC));
+	auto_fd int seen = RETRY(openat(AT_FDCWD, j->path, O_PATH | O_CLOEXEC));
 	struct statfs fs;
 	char again[40];
 
@@ -46,7 +46,7 @@ static int open_nsfs(const struct ns_join *j, struct err *e)
 	if ((unsigned long)fs.f_type != SYS_NSFS_MAGIC)
 		return err_set(e, EINVAL, "%s: %s: is not a namespace", j->where, j->path);
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", seen);
-	int fd = RETRY(open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+	int fd = RETRY(openat(AT_FDCWD, again, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 
 	return fd < 0 ? err_errno(e, "%s: %s", j->where, j->path) : fd;
 }

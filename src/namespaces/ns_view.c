@@ -23,7 +23,7 @@ static int open_of(const char *pid, const char *name, int flags, struct err *e)
 	char path[48];
 
 	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
-	int fd = RETRY(open(path, flags | O_CLOEXEC));
+	int fd = RETRY(openat(AT_FDCWD, path, flags | O_CLOEXEC));
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
 }

@@ -102,7 +102,8 @@ static uint16_t clip16(uint64_t n)
 	return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
 }
 
-static void build_proc(const struct oci_process *p, const struct plan_options *o, struct arena *a, struct proc_plan *out)
+static void build_proc(const struct oci_process *p, const struct plan_options *o, const struct host *h, struct arena *a,
+		       struct proc_plan *out)
 {
 	out->argv = (char *const *)p->args.v;
 	out->envp = build_env(&p->env, o->listen_fds, a);
@@ -113,6 +114,7 @@ static void build_proc(const struct oci_process *p, const struct plan_options *o
 		out->rows = clip16(p->console_size->height);
 		out->cols = clip16(p->console_size->width);
 	}
+	out->ignored_signals = h->ignored_signals;
 	out->keep_fds = o->preserve_fds + o->listen_fds;
 }
 
@@ -175,7 +177,7 @@ static int build_process(const struct oci_spec *spec, const struct oci_process *
 
 	if (r < 0)
 		return r;
-	build_proc(p, o, a, proc);
+	build_proc(p, o, h, a, proc);
 	return 0;
 }
 

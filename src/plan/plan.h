@@ -31,6 +31,7 @@ struct proc_plan {
 	bool set_home;
 	bool terminal;
 	uint16_t rows, cols; /* 0: unknown */
+	uint64_t ignored_signals; /* of our caller, and ours: the program gets the default action (bit 0 is signal 1) */
 	unsigned keep_fds; /* descriptors 3 .. 2+n stay open in the program */
 };
 
@@ -61,6 +62,12 @@ struct plan {
 
 must_check int plan_build(const struct oci_spec *spec, const struct plan_options *o, const struct host *h, struct arena *a,
 			  struct plan *out, struct err *e);
+
+/* Does the runtime have hooks to run between init's mounts and its entering the root? */
+static inline bool plan_has_runtime_hooks(const struct plan *p)
+{
+	return p->hooks.prestart.n || p->hooks.create_runtime.n;
+}
 
 /* The plan of one more process in a container that was created from `spec`. */
 struct exec_plan { struct sec_plan sec; struct proc_plan proc; };

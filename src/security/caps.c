@@ -146,14 +146,19 @@ void caps_plan(const struct oci_caps *c, const struct sec_options *o, const stru
 int caps_drop_bounding(const struct sec_caps *c, struct err *e)
 {
 	for (unsigned i = 0; i < 64; i++) {
-		int has = prctl(PR_CAPBSET_READ, (unsigned long)i, 0ul, 0ul, 0ul);
+		if (c->bounding >> i & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, (unsigned long)i, 0ul, 0ul, 0ul) == 0)
+			continue;
+		if (errno == EINVAL)
+			break; /* beyond the kernel's last */
+		/* It takes CAP_SETPCAP to drop what is there; without it, what is not there is as good. */
+		int has = errno == EPERM ? prctl(PR_CAPBSET_READ, (unsigned long)i, 0ul, 0ul, 0ul) : 1;
 
 		if (has < 0 && errno == EINVAL)
-			break; /* beyond the kernel's last */
-		if (has < 0)
-			return err_errno(e, "reading the capability bounding set");
-		if (has && !(c->bounding >> i & 1) && prctl(PR_CAPBSET_DROP, (unsigned long)i, 0ul, 0ul, 0ul) < 0)
-			return err_errno(e, "dropping capability %u from the bounding set", i);
+			break;
+		if (has)
+			return err_set(e, EPERM, "capability %u cannot be dropped from the bounding set", i);
 	}
 	return 0;
 }

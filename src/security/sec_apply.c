@@ -21,7 +21,7 @@
 static int set_oom_score(pid_t pid, int value, struct err *e)
 {
 	char name[64], text[16];
-	auto_fd int proc_fd = proc_fs_open(false, e);
+	auto_fd int proc_fd = proc_fs_open_host(e);
 
 	snprintf(name, sizeof(name), "%d/oom_score_adj", (int)pid);
 	snprintf(text, sizeof(text), "%d", value);

@@ -128,7 +128,7 @@ static void inherited_signal_settings_are_undone(void)
 	sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	proc_reset_signals();
+	proc_reset_signals(PROC_SIGNALS_ALL);
 	expect(sigprocmask(SIG_BLOCK, NULL, &now) == 0 && !sigismember(&now, SIGTERM));
 	struct sigaction act;
 
