@@ -183,10 +183,10 @@ int fd_ensure_stdio(struct err *e)
 	int closed = 0;
 
 	/* One call for the usual case, in which all are open. */
-	if (RETRY(poll(all, 3, 0)) < 0)
-		return err_errno(e, "poll");
+	if (RETRY(poll(all, 3, 0)) == 0)
+		return 0;
 	for (int fd = 0; fd <= 2; fd++) {
-		if (!(all[fd].revents & POLLNVAL))
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;
 		closed |= 1 << fd;
 		int null = openat(AT_FDCWD, "/dev/null", O_RDWR | O_NOCTTY);

@@ -19,9 +19,8 @@
 
 void record_exit(struct container *c, int status)
 {
-	auto_arena struct arena a = { 0 };
 	struct err why;
-	int r = store_relock(c, &a, &why);
+	int r = store_relock(c, &why);
 
 	if (r == 0)
 		r = store_save_exit(c, status, &why);
