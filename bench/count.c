@@ -26,6 +26,7 @@ struct counter {
 	int status; /* of the first */
 	unsigned long total, calls[CALLS_MAX];
 	unsigned char *entered; /* by pid: in a system call */
+	unsigned char *traced;  /* by pid */
 };
 
 static _Noreturn void die(const char *what)
@@ -67,6 +68,7 @@ static void on_stop(struct counter *c, pid_t pid, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
 
+	c->traced[pid] = 1;
 	if (sig == (SIGTRAP | 0x80)) {
 		on_call(c, pid);
 		sig = 0;
@@ -88,11 +90,29 @@ static void watch(struct counter *c)
 		if (pid > 0 && WIFSTOPPED(status))
 			on_stop(c, pid, status);
 		else if (pid > 0)
-			c->entered[pid] = 0;
+			c->entered[pid] = c->traced[pid] = 0;
 		if (pid != c->first || WIFSTOPPED(status))
 			continue;
 		c->status = status;
 		return;
+	}
+}
+
+/* The end of a tracer would leave them in the middle of a step. */
+static void let_go(const struct counter *c)
+{
+	int status;
+
+	for (pid_t pid = 1; pid <= PIDS_MAX; pid++) {
+		if (!c->traced[pid] || kill(pid, SIGSTOP) < 0)
+			continue;
+		while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+			if (WSTOPSIG(status) == SIGSTOP) {
+				(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+				break;
+			}
+			go_on(c, pid, 0);
+		}
 	}
 }
 
@@ -115,13 +135,14 @@ static void start(struct counter *c, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct counter c = { .entered = calloc(PIDS_MAX + 1, 1) };
+	struct counter c = { .entered = calloc(PIDS_MAX + 1, 1), .traced = calloc(PIDS_MAX + 1, 1) };
 
 	c.instructions = argc > 1 && strcmp(argv[1], "-i") == 0;
-	if (argc < 2 + c.instructions || !c.entered)
+	if (argc < 2 + c.instructions || !c.entered || !c.traced)
 		return 2;
 	start(&c, argv + 1 + c.instructions);
 	watch(&c);
+	let_go(&c);
 	printf("total %lu\n", c.total);
 	for (int i = 0; i < CALLS_MAX; i++)
 		if (c.calls[i])

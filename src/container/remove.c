@@ -133,6 +133,15 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 }
 
 /* A process killed a moment ago is waited for: nobody may find it alive when its container is gone. */
+static int await_end(const struct oci_state *s, int init, struct err *e)
+{
+	int r = proc_wait_fd(init, END_TIMEOUT_MS, e);
+
+	if (r == 0)
+		return err_set(e, ETIMEDOUT, "process %d does not end", s->pid);
+	return r < 0 ? r : 0;
+}
+
 static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, struct err *e)
 {
 	auto_fd int init = s ? open_init(s, e) : -ESRCH;
@@ -141,14 +150,14 @@ static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, str
 		return init;
 	if (init >= 0)
 		(void)sys_pidfd_send_signal(init, SIGKILL);
-	int r = cgroup_remove(ref, END_TIMEOUT_MS, e);
+	/* With it end all in its pid namespace, so that nobody has to look again and again whether the cgroup is empty. The v1
+	 * freezer holds even the killed, until cgroup_remove() lets them go. */
+	bool alone = init >= 0 && s->own_pid_ns && !is_frozen(ref);
+	int r = alone ? await_end(s, init, e) : 0;
 
-	if (r < 0 || init < 0)
-		return r;
-	r = proc_wait_fd(init, END_TIMEOUT_MS, e);
 	if (r == 0)
-		return err_set(e, ETIMEDOUT, "process %d does not end", s->pid);
-	return r < 0 ? r : 0;
+		r = cgroup_remove(ref, END_TIMEOUT_MS, e);
+	return r < 0 || init < 0 || alone ? r : await_end(s, init, e);
 }
 
 /* What the plan of this config would have made. One that cannot be planned any more has nothing left: resctrl is not mounted. */
