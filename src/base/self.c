@@ -4,9 +4,13 @@
 #include "base/str.h"
 #include "base/sys.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -89,4 +93,22 @@ const char *self_path(struct arena *a)
 			start[strlen(start) - strlen(suffix)] = '\0';
 	}
 	return start[0] == '/' ? arena_strdup(a, start) : NULL;
+}
+
+void self_drop_pages(void)
+{
+	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
+	const uintptr_t page = (uintptr_t)getauxval(AT_PAGESZ) - 1;
+	unsigned long n = getauxval(AT_PHNUM);
+	uintptr_t moved = 0;
+
+	for (unsigned long i = 0; i < n; i++)
+		if (headers[i].p_type == PT_PHDR)
+			moved = (uintptr_t)headers - headers[i].p_vaddr;
+	for (unsigned long i = 0; i < n; i++) {
+		uintptr_t from = moved + headers[i].p_vaddr, to = from + headers[i].p_memsz;
+
+		if (headers[i].p_type == PT_LOAD && !(headers[i].p_flags & PF_W))
+			(void)madvise((void *)(from & ~page), ((to + page) & ~page) - (from & ~page), MADV_DONTNEED);
+	}
 }

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/proc_fs.h"
 #include "base/retry.h"
+#include "base/self.h"
 #include "base/str.h"
 #include "base/sys.h"
 
@@ -204,6 +205,7 @@ static int wait_for_start(struct init *in, struct inside *me, struct err *e)
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		return err_errno(e, "prctl");
 	chan_close(&in->chan);
+	self_drop_pages();
 	return await_start(in, e);
 }
 
