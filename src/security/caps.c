@@ -100,16 +100,16 @@ static uint64_t parse_set(const struct strs *set, const struct strs *before, con
 	return mask;
 }
 
-static void warn_each(uint64_t mask, const char *where, const char *why)
+static void log_each(enum log_level level, uint64_t mask, const char *where, const char *why)
 {
 	for (unsigned i = 0; mask >> i != 0 && i < CAP_NAMES; i++)
 		if (mask >> i & 1)
-			log_warn("%s: %s %s, ignored", where, cap_names[i], why);
+			log_put(level, "%s: %s %s, ignored", where, cap_names[i], why);
 }
 
-static void clip(uint64_t *set, uint64_t within, const char *where, const char *why)
+static void clip(uint64_t *set, uint64_t within, enum log_level level, const char *where, const char *why)
 {
-	warn_each(*set & ~within, where, why);
+	log_each(level, *set & ~within, where, why);
 	*set &= within;
 }
 
@@ -132,15 +132,18 @@ void caps_plan(const struct oci_caps *c, const struct sec_options *o, const stru
 	uint64_t held = o->user_ns ? known : bounding & h->caps_permitted;
 	uint64_t asked = out->permitted | out->effective | out->inheritable | out->ambient;
 
-	warn_each((out->bounding & ~bounding) | (asked & ~held), "process.capabilities", "cannot be granted here");
+	log_each(LOG_LEVEL_WARNING, (out->bounding & ~bounding) | (asked & ~held), "process.capabilities",
+		 "cannot be granted here");
 	out->bounding &= bounding;
 	out->permitted &= held;
 	out->effective &= held;
 	out->inheritable &= held;
 	out->ambient &= held;
-	clip(&out->effective, out->permitted, "process.capabilities.effective", "is not permitted");
-	clip(&out->inheritable, out->bounding, "process.capabilities.inheritable", "is not in the bounding set");
-	clip(&out->ambient, out->permitted & out->inheritable, "process.capabilities.ambient", "is not permitted and inheritable");
+	clip(&out->effective, out->permitted, LOG_LEVEL_WARNING, "process.capabilities.effective", "is not permitted");
+	clip(&out->inheritable, out->bounding, LOG_LEVEL_WARNING, "process.capabilities.inheritable", "is not in the bounding set");
+	/* buildah asks so for each RUN: everything ambient, nothing inheritable. */
+	clip(&out->ambient, out->permitted & out->inheritable, LOG_LEVEL_INFO, "process.capabilities.ambient",
+	     "is not permitted and inheritable");
 }
 
 int caps_drop_bounding(const struct sec_caps *c, struct err *e)
