@@ -223,7 +223,7 @@ run' prun --read-only "$IMAGE" sh -c 'touch /x 2>/dev/null || touch /tmp/x && ec
         local dir=$BATS_TEST_TMPDIR/$RT
         mkdir "$dir"
         echo data >"$dir/f"
-        is '0' prun --uidmap 0:100000:1000 -v "$dir:/v:idmap" "$IMAGE" sh -c 'touch /v/new; stat -c %u /v/f'
+        is '0' prun --uidmap 0:100000:1000 -v "$dir:/v:idmap" "$IMAGE" sh -c 'stat -c %u /v/f && touch /v/new'
         is 0 stat -c %u "$dir/new"
     }
     compare '--userns with an idmapped volume'
