@@ -506,6 +506,7 @@ with_fds() {
     local command
     create
     for command in "state $ID" list 'list --format json' "ps --format json $ID" "ps $ID" features --version 'run --help'; do
+        [ "$command" != "ps $ID" ] || ps_works || continue
         # shellcheck disable=SC2086 # words
         run -1 bash -c '"$@" >/dev/full' bash "$RUNTIME" --root "$ROOT" $command
         [[ "$output" == *'No space left on device'* ]]
@@ -885,12 +886,22 @@ with_fds() {
     ROOT=$root
 }
 
-@test "ps prints the container's processes, as JSON and as ps does" {
+# ps(1) gives up where the kernel does not say when it started, as User Mode Linux.
+ps_works() { ps -ef >/dev/null 2>&1; }
+
+@test "ps prints the container's processes, as JSON" {
     args /probe spawn 2
     start_container
     run -0 drupe ps --format json "$ID"
     [ "$(jq -c '(map(type) | unique) + [length]' <<<"$output")" = '["number",3]' ]
     [ "$(jq --argjson pid "$(pid_of)" 'index($pid) != null' <<<"$output")" = true ]
+    end_container
+}
+
+@test "ps prints the container's processes as ps does" {
+    ps_works || skip 'ps -ef does not work here'
+    args /probe spawn 2
+    start_container
     run -0 drupe ps "$ID"
     [[ "${lines[0]}" == *UID*PID*PPID* ]]
     [ "${#lines[@]}" = 4 ]

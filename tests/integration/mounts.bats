@@ -8,6 +8,7 @@ setup() {
     setup_bundle
     T=$BATS_TEST_TMPDIR
     MOUNTS=()
+    IMAGES=0
 }
 
 # add_mount DESTINATION TYPE SOURCE [OPTION]...: one more entry of mounts, for run_mounts.
@@ -66,6 +67,22 @@ host_tmpfs() {
     mkdir -p "$1"
     mount -t tmpfs tmpfs "$1" -o "${2:-mode=755}"
     UNMOUNT=("$1" "${UNMOUNT[@]}") # innermost first
+}
+
+# idmappable DIR: a file system there whose ids can be mapped: a tmpfs, before Linux 6.3 a loop device with ext4.
+idmappable() {
+    local release major minor
+    release=$(uname -r)
+    IFS=.- read -r major minor _ <<<"$release"
+    if [ $((major * 1000 + minor)) -ge 6003 ]; then
+        host_tmpfs "$1"
+        return
+    fi
+    mkdir -p "$1"
+    truncate -s 8M "$T/ext4-$((++IMAGES))"
+    mke2fs -q -F -t ext4 "$T/ext4-$IMAGES" || skip 'needs mke2fs'
+    mount -o loop "$T/ext4-$IMAGES" "$1" || skip 'needs loop devices'
+    UNMOUNT=("$1" "${UNMOUNT[@]}")
 }
 
 # --------------------------------------------------------------------------------------------------------------------- attributes
@@ -414,8 +431,8 @@ stopped() { [ "$(drupe state "$(container_id)" | jq -r .status)" = stopped ]; }
 
 @test "idmap: own maps, without the word too; ridmap reaches what is mounted below" {
     local maps='{ "uidMappings": [{ "containerID": 0, "hostID": 5000, "size": 1000 }], "gidMappings": [{ "containerID": 0, "hostID": 6000, "size": 1000 }] }'
-    host_tmpfs "$T/src"
-    host_tmpfs "$T/src/below"
+    idmappable "$T/src"
+    idmappable "$T/src/below"
     touch "$T/src/f" "$T/src/below/f"
     chown 7:8 "$T/src/f" "$T/src/below/f"
     config --arg s "$T/src" --argjson maps "$maps" '.mounts += ([
@@ -434,7 +451,7 @@ stopped() { [ "$(drupe state "$(container_id)" | jq -r .status)" = stopped ]; }
 
 @test "idmap: with the word alone the maps are those of the container's user namespace" {
     user_ns
-    host_tmpfs "$T/src"
+    idmappable "$T/src"
     touch "$T/src/f"
     chown 7:8 "$T/src/f"
     bind_mount /m/map "$T/src" bind idmap
