@@ -22,7 +22,7 @@ begin_containerd() {
         echo 'restrict_oom_score_adj = true'
         echo 'disable_hugetlb_controller = true'
         echo 'tolerate_missing_hugetlb_controller = true'
-        echo "sandbox_image = \"$IMAGE\""
+        echo 'sandbox_image = "docker.io/library/pause:test"'
         echo '[plugins."io.containerd.grpc.v1.cri".cni]'
         echo 'bin_dir = "/usr/lib/cni"'
     } >"$WORLD/config.toml"
