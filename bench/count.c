@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -104,7 +105,7 @@ static void let_go(const struct counter *c)
 	int status;
 
 	for (pid_t pid = 1; pid <= PIDS_MAX; pid++) {
-		if (!c->traced[pid] || kill(pid, SIGSTOP) < 0)
+		if (!c->traced[pid] || syscall(SYS_tkill, pid, SIGSTOP) < 0) /* each thread by itself */
 			continue;
 		while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
 			if (WSTOPSIG(status) == SIGSTOP) {
