@@ -16,7 +16,7 @@ OPT_TABLE(plan_table, struct plan_flags,
 int cli_plan(struct cli *c, const struct oci_spec *spec, const struct plan_options *o, struct plan *out, struct err *e)
 {
 	struct host host;
-	int r = host_probe(c->arena, &host, e);
+	int r = host_probe(c->arena, true, &host, e);
 
 	if (r < 0)
 		return r;

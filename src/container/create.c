@@ -41,6 +41,16 @@ static const char *find_net_helper(struct arena *a)
 	return stat(path, &st) == 0 ? path : NULL;
 }
 
+/* A cgroup file system may be mounted in a container that is in no cgroup of ours. */
+static bool wants_cgroups(const struct runtime *rt, const struct oci_spec *spec)
+{
+	bool wanted = rt->cgroup.manager != CGROUP_MANAGER_DISABLED;
+
+	for (size_t i = 0; !wanted && i < spec->mounts.n; i++)
+		wanted = str_starts(spec->mounts.v[i].type ? spec->mounts.v[i].type : "", "cgroup");
+	return wanted;
+}
+
 static int make_plan(const struct runtime *rt, const char *id, const struct create_options *o, const struct oci_spec *spec,
 		     const char *bundle, struct arena *a, const struct plan **out, struct err *e)
 {
@@ -59,7 +69,7 @@ static int make_plan(const struct runtime *rt, const char *id, const struct crea
 	int r = check_preserved(po.preserve_fds + po.listen_fds, e);
 
 	if (r == 0)
-		r = host_probe(a, h, e);
+		r = host_probe(a, wants_cgroups(rt, spec), h, e);
 	if (r == 0)
 		r = plan_build(spec, &po, h, a, p, e);
 	*out = p;

@@ -231,7 +231,7 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 	if (r == 0)
 		r = check_console(x, p, e);
 	if (r == 0)
-		r = host_probe(x->arena, &h, e);
+		r = host_probe(x->arena, !str_eq(x->c->state->cgroup_manager, "disabled"), &h, e);
 	return r < 0 ? r : plan_exec(x->spec, p, &po, &h, x->arena, &x->plan, e);
 }
 

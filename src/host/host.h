@@ -42,8 +42,9 @@ struct host {
 	const char *v2_controllers; /* cgroup.controllers at the root of the v2 mount: "cpu io memory"; "" when none */
 };
 
-/* Looks at the running system. Strings live in *a. */
-must_check int host_probe(struct arena *a, struct host *out, struct err *e);
+/* Looks at the running system. Strings live in *a. Without `cgroups`, nothing of cgroups is looked at and the mode is CGROUP_MODE_NONE:
+ * for a caller that asked for none of them (--cgroup-manager disabled), whose cgroup file system may even hang. */
+must_check int host_probe(struct arena *a, bool cgroups, struct host *out, struct err *e);
 
 /* For tests: a host as root with every capability (41), no LSM, all namespaces, and the given cgroup mode: for V1 and HYBRID the
  * hierarchies cpu, cpuacct, cpuset, memory, devices, freezer, blkio, pids, name=systemd. */

@@ -298,7 +298,6 @@ static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, str
 	struct err ignored;
 	char *text;
 
-	h->v2_controllers = "";
 	if (probe_hierarchies(a, tmp, h, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < h->n_hier; i++) {
@@ -361,12 +360,12 @@ static int probe_resctrl(struct arena *a, struct arena *tmp, struct host *h, str
 	return 0;
 }
 
-int host_probe(struct arena *a, struct host *out, struct err *e)
+int host_probe(struct arena *a, bool cgroups, struct host *out, struct err *e)
 {
 	auto_arena struct arena tmp = { 0 }; /* the texts */
-	struct host h = { .euid = geteuid() };
+	struct host h = { .euid = geteuid(), .v2_controllers = "" };
 
-	if (probe_status(&h, &tmp, e) < 0 || probe_cgroups(a, &tmp, &h, e) < 0 || probe_resctrl(a, &tmp, &h, e) < 0 ||
+	if (probe_status(&h, &tmp, e) < 0 || (cgroups && probe_cgroups(a, &tmp, &h, e) < 0) || probe_resctrl(a, &tmp, &h, e) < 0 ||
 	    probe_namespaces(&h, e) < 0)
 		return err_in(e, "host");
 	probe_cap_last(&h);

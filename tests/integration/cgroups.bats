@@ -282,6 +282,14 @@ a_disk() {
     no_directory
 }
 
+@test "without cgroups, nothing of them is looked at" {
+    config '.mounts |= map(select(.type // "" | startswith("cgroup") | not))'
+    args /bin/true
+    strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=file "$RUNTIME" --root "$ROOT" --cgroup-manager disabled run --bundle "$BUNDLE" "$ID"
+    grep -q execve "$BATS_TEST_TMPDIR/trace"
+    run ! grep -e /sys/fs/cgroup -e /proc/self/cgroup "$BATS_TEST_TMPDIR/trace"
+}
+
 # ------------------------------------------------------------------------------------------------------------------------------ devices
 
 # The program makes a node of /dev/kmsg's number, which opens on every machine, and of /dev/null's.
