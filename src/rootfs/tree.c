@@ -157,17 +157,38 @@ static int add_layers(int fs, const char *value, struct err *e)
 	}
 }
 
+static bool too_long(const struct fs_param *p)
+{
+	return p->value && strlen(p->value) > PARAM_MAX;
+}
+
+static bool are_layers(const char *fstype, const struct fs_param *p)
+{
+	return str_eq(fstype, "overlay") && str_eq(p->key, "lowerdir");
+}
+
 static int set_param(int fs, const char *fstype, const struct fs_param *p, struct err *e)
 {
 	int r;
 
-	if (p->value && strlen(p->value) > PARAM_MAX) {
-		if (str_eq(fstype, "overlay") && str_eq(p->key, "lowerdir"))
+	if (too_long(p)) {
+		if (are_layers(fstype, p))
 			return add_layers(fs, p->value, e);
 		return err_set(e, EINVAL, "option \"%s\": more than %d bytes", p->key, PARAM_MAX);
 	}
 	r = sys_fsconfig(fs, p->value ? SYS_FSCONFIG_STRING : SYS_FSCONFIG_FLAG, p->key, p->value, 0);
 	return r < 0 ? context_errno(fs, e, p->key) : 0;
+}
+
+/* An older kernel takes each "lowerdir+" for an option of the file system's, and refuses the whole only when it is made. */
+static int create_failed(int fs, const char *fstype, const struct fs_param *params, size_t n, struct err *e)
+{
+	const char *hint = "cannot make the file system";
+
+	for (size_t i = 0; i < n; i++)
+		if (errno == EINVAL && are_layers(fstype, &params[i]) && too_long(&params[i]))
+			hint = "cannot make the file system (before Linux 6.7, lowerdir may have 255 bytes)";
+	return context_errno(fs, e, hint);
 }
 
 int tree_new(const char *fstype, const char *source, const struct fs_param *params, size_t n, unsigned attrs, struct err *e)
@@ -184,7 +205,7 @@ int tree_new(const char *fstype, const char *source, const struct fs_param *para
 		if (set_param(fs, fstype, &params[i], e) < 0)
 			return -e->code;
 	if (sys_fsconfig(fs, SYS_FSCONFIG_CREATE, NULL, NULL, 0) < 0)
-		return context_errno(fs, e, "cannot make the file system");
+		return create_failed(fs, fstype, params, n, e);
 	int fd = sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, attrs);
 
 	return fd < 0 ? context_errno(fs, e, "cannot mount the file system") : fd;
