@@ -413,7 +413,9 @@ delete_spares_another() {
 @test "an unused cgroup of the administrator keeps its limits, one of a container that ended does not" {
     needs pids
     config --arg p "/$TOKEN/ours" '.linux.cgroupsPath = $p'
-    mkdir -p "$(dir_of pids "$TOKEN/ours")"
+    mkdir "$(dir_of pids "$TOKEN")"
+    if is_v2; then echo +pids >"$(dir_of pids "$TOKEN")/cgroup.subtree_control"; fi
+    mkdir "$(dir_of pids "$TOKEN/ours")"
     echo 77 >"$(dir_of pids "$TOKEN/ours")/pids.max"
     for wanted in 77 max; do
         args /bin/true
