@@ -68,7 +68,7 @@ judge() {
 
 # The last line that a command printed, without what differs from run to run.
 last_words() {
-    grep -av '^>' "$BATS_TEST_TMPDIR/$1.log" | grep -a . | tail -n 1 | sed -E 's/[0-9a-f]{64}/ID/g; s/\t/ /g' | cut -c 1-300
+    grep -av -e '^>' -e '^time=' "$BATS_TEST_TMPDIR/$1.log" | grep -a . | tail -n 1 | sed -E 's/[0-9a-f]{64}/ID/g; s/\t/ /g' | cut -c 1-300
 }
 
 # bats waits for whoever holds one of its pipes, and the shell says it if one is killed.
