@@ -175,7 +175,8 @@ int chain_sort(struct chain *c, uint32_t *at, struct err *e)
 	size_t kept = 0;
 
 	cut_at_always(c);
-	qsort(c->v, c->n, sizeof(*c->v), compare_conjunctions);
+	if (c->n > 1)
+		qsort(c->v, c->n, sizeof(*c->v), compare_conjunctions);
 	for (size_t i = 0; i < c->n; i++) {
 		const struct conjunction *v = &c->v[i], *before = kept ? &c->v[kept - 1] : NULL;
 
@@ -197,7 +198,7 @@ int chain_sort(struct chain *c, uint32_t *at, struct err *e)
 
 static int word_low(unsigned arg)
 {
-	return (int)(offsetof(struct seccomp_data, args) + 8 * arg + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0));
+	return (int)(offsetof(struct seccomp_data, args) + 8ul * arg + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0));
 }
 
 static int word_high(unsigned arg)

@@ -258,7 +258,7 @@ static void make_groups(struct writer *w)
 	w->n_groups = 0;
 	for (; i < n; i = end) {
 		end = i + 1;
-		while (end + 1 < n && end - i < 2 * EXCEPTIONS_MAX && r[end].from + 1 == r[end + 1].from &&
+		while (end + 1 < n && end - i < (size_t)2 * EXCEPTIONS_MAX && r[end].from + 1 == r[end + 1].from &&
 		       same_answer(&r[i], &r[end + 1]))
 			end += 2;
 		w->group[w->n_groups++] = (uint16_t)i;
@@ -375,7 +375,7 @@ static int write_x86_64(struct writer *w, struct target *out, struct err *e)
 static int write_program(struct writer *w, struct err *e)
 {
 	struct program *p = w->program;
-	struct target next = program_return(p, SECCOMP_RET_KILL_THREAD), i386, native;
+	struct target next, i386 = { 0 }, native = { 0 };
 
 	if (w->build->in_filter[ABI_I386] && write_i386(w, &i386, e) < 0)
 		return -e->code;
