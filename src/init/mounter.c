@@ -2,7 +2,8 @@
  *
  * It enters as the joiner does, but executes nothing. New instances of file systems belong to the namespaces it is in (procfs shows
  * the pid namespace, sysfs the network), so it is a child of the one that entered. Where the runtime dies, end of file takes the
- * place of the acknowledgement, and what was added goes again: so it must outlive the runtime, and no signal is asked for. */
+ * place of the acknowledgement, and what was added goes again: so it must outlive the runtime. No signal is asked for, and it has a
+ * session of its own, for what is sent to the runtime's process group (Ctrl-C) is not for it. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
@@ -77,7 +78,7 @@ static int close_rest(struct mounter *m, struct err *e)
 
 static int enter(struct mounter *m, struct err *e)
 {
-	int r = chan_expect(&m->chan, MSG_GO, NULL, 0, NULL, e);
+	int r = setsid() < 0 ? err_errno(e, "setsid") : chan_expect(&m->chan, MSG_GO, NULL, 0, NULL, e);
 
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
 		r = err_errno(e, "prctl");

@@ -192,6 +192,7 @@ all_known() { [ "$(many)" -le "$(known)" ]; }
     up
     list '[range(8) | { destination: "/many/\(.)", source: $s, options: ["bind"] }]'
     for delay in 000 002 004 006 008 010 012 015 020 030 040 060; do
+        # timeout(1) kills the whole process group.
         (timeout -s KILL "0.$delay" "$RUNTIME" --root "$ROOT" mounts add "$ID" "$LIST" || true) >/dev/null 2>&1 3>&-
         # What is inside goes by itself, and takes back what nobody has noted.
         wait_for 10 all_known
