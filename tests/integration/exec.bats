@@ -340,9 +340,9 @@ process_file() {
 }
 
 @test "--cgroup: by controller, repeated" {
-    up
     local dir=/sys/fs/cgroup/pids freezer=/sys/fs/cgroup/freezer
     [ -d "$dir" ] && [ -d "$freezer" ] || skip 'needs cgroup v1 hierarchies of pids and freezer'
+    up
     dir+=$(sed -n 's/^[0-9]*:pids://p' "/proc/$(init_pid)/cgroup")
     freezer+=$(sed -n 's/^[0-9]*:freezer://p' "/proc/$(init_pid)/cgroup")
     mkdir "$dir/one" "$freezer/two"
