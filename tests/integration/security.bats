@@ -261,7 +261,8 @@ set_caps() {
     config '.linux.personality = {domain: "LINUX32"}'
     args /probe personality , host
     run_container
-    [[ "$output" == *"personality 0x8"*"machine i686"* ]]
+    # Not every kernel goes by it in what it says of itself (User Mode Linux does not).
+    [[ "$output" == *"personality 0x8"*"machine $(setarch linux32 uname -m)"* ]]
     up
     inside /probe personality
     [ "$output" = 'personality 0x8' ]
@@ -405,13 +406,17 @@ deny_but() {
     args /probe syscall $((0x40000000 + 39))
     run_container
     [ "$status" = 159 ]
+    # A kernel without 32-bit programs has no such door: SIGSEGV.
+    run "$PROBE" syscall32 20
+    local refused=159
+    [ "$status" != 139 ] || refused=139
     args /probe syscall32 20
     run_container
-    [ "$status" = 159 ]
+    [ "$status" = "$refused" ]
     config '.linux.seccomp.architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]'
     args /probe syscall32 20 , syscall32 39 0 0
     run_container
-    [ "$status" = 0 ] || [ "$status" = 139 ] # a kernel without 32-bit programs
+    [ "$status" = 0 ] || [ "$status" = "$refused" ]
     [ "$status" != 0 ] || [ "$output" = $'result 1\nresult error EPERM' ]
 }
 
