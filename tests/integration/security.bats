@@ -406,18 +406,17 @@ deny_but() {
     args /probe syscall $((0x40000000 + 39))
     run_container
     [ "$status" = 159 ]
-    # A kernel without 32-bit programs has no such door: SIGSEGV.
+    # Without 32-bit programs a kernel has no such door, or one that leads elsewhere (User Mode Linux).
     run "$PROBE" syscall32 20
-    local refused=159
-    [ "$status" != 139 ] || refused=139
+    [[ "$output" =~ ^result\ [0-9]+$ ]] || return 0
     args /probe syscall32 20
     run_container
-    [ "$status" = "$refused" ]
+    [ "$status" = 159 ]
     config '.linux.seccomp.architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]'
     args /probe syscall32 20 , syscall32 39 0 0
     run_container
-    [ "$status" = 0 ] || [ "$status" = "$refused" ]
-    [ "$status" != 0 ] || [ "$output" = $'result 1\nresult error EPERM' ]
+    [ "$status" = 0 ]
+    [ "$output" = $'result 1\nresult error EPERM' ]
 }
 
 @test "seccomp: flags: absent leaves speculation alone, [] asks for the mitigation; unknown ones are refused" {
@@ -717,23 +716,23 @@ leaking() {
 @test "devices: the default ones work, others are refused though their nodes exist" {
     config '.process.capabilities |= map_values(. + ["CAP_SYS_RAWIO"] | unique)'
     args /probe open /dev/null w , open /dev/zero r , open /dev/full w , open /dev/random r , open /dev/urandom r , open /dev/tty r , open /dev/ptmx r , \
-        mknod /tmp/mem c 1 1 , open /tmp/mem r , mknod /tmp/kmsg c 1 11 , open /tmp/kmsg r , mknod /tmp/disk b 8 0 , open /tmp/disk r , \
-        mknod /tmp/loop b 7 0 , open /tmp/loop r , mknod /tmp/fuse c 10 229 , open /tmp/fuse r , mknod /tmp/null c 1 3 , open /tmp/null w
+        mknod /dev/of-mem c 1 1 , open /dev/of-mem r , mknod /dev/of-kmsg c 1 11 , open /dev/of-kmsg r , mknod /dev/of-disk b 8 0 , open /dev/of-disk r , \
+        mknod /dev/of-loop b 7 0 , open /dev/of-loop r , mknod /dev/of-fuse c 10 229 , open /dev/of-fuse r , mknod /dev/of-null c 1 3 , open /dev/of-null w
     run_container
     [ "$status" = 0 ]
     # tty: no terminal here (ENXIO), but not forbidden
     [ "$(cut -d' ' -f2- <<<"$output" | tr '\n' ' ')" = \
         '0 0 0 0 0 error ENXIO 0 0 error EPERM 0 error EPERM 0 error EPERM 0 error EPERM 0 error EPERM 0 0 ' ]
     up
-    inside /probe open /tmp/kmsg r , open /dev/null w
-    [ "$output" = $'open error EPERM\nopen 0' ]
+    inside /probe mknod /dev/of-kmsg c 1 11 , open /dev/of-kmsg r , open /dev/null w
+    [ "$output" = $'mknod 0\nopen error EPERM\nopen 0' ]
     down
 }
 
 @test "devices: rules in order, the last match counts" {
     config '.linux.resources.devices = [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 1, minor: 11, access: "rw"}, {allow: false, type: "c", major: 1, minor: 11, access: "w"}]
         | .process.capabilities |= map_values(. + ["CAP_SYSLOG", "CAP_SYS_ADMIN"])'
-    args /probe mknod /tmp/kmsg c 1 11 , open /tmp/kmsg r , open /tmp/kmsg w
+    args /probe mknod /dev/of-kmsg c 1 11 , open /dev/of-kmsg r , open /dev/of-kmsg w
     run_container
     [ "$output" = $'mknod 0\nopen 0\nopen error EPERM' ]
 }
