@@ -398,7 +398,7 @@ END
 @test "list and ps: colours and the width of the screen on a terminal, and only there" {
     args /bin/sh -c 'exec /probe trap' "$(printf 'x%.0s' {1..100})"
     detached run --detach --bundle "$BUNDLE" "$ID"
-    local plain colored
+    local plain colored narrow
     plain=$(drupe list)
     [[ "$plain" != *$'\033'* ]]
     [[ "$plain" == *"$BUNDLE"* ]]
@@ -410,7 +410,9 @@ END
     [ "$(on_terminal 500 "$RUNTIME" --root "$ROOT" list | sed $'s/\033\\[[0-9]*m//g')" = "$plain" ]
     [[ "$(NO_COLOR=1 on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]
     [[ "$(TERM=dumb on_terminal 100 "$RUNTIME" --root "$ROOT" list)" != *$'\033'* ]]
-    [ "$(on_terminal 40 "$RUNTIME" --root "$ROOT" ps "$ID" | wc -L)" = 40 ]
+    narrow=$(on_terminal 40 "$RUNTIME" --root "$ROOT" ps "$ID")
+    [[ "$narrow" != 'ps: '* ]] || { drupe delete --force "$ID" && skip "ps(1) does not work here: ${narrow%%$'\n'*}"; }
+    [ "$(wc -L <<<"$narrow")" = 40 ]
     [ "$(drupe ps "$ID" | wc -L)" -gt 40 ]
     [[ "$(on_terminal 40 "$RUNTIME" --root "$ROOT" list --format json | jq -r '.[].id')" = "$ID" ]]
     drupe delete --force "$ID"
