@@ -56,7 +56,7 @@ int files_add(struct files *t, int fd, bool dir, uint64_t *id)
 			abort();
 		*f = (struct file){ .fd = fd,
 				    .dir = dir,
-				    .position = PTHREAD_MUTEX_INITIALIZER,
+				    .position = { .lock = PTHREAD_MUTEX_INITIALIZER },
 				    .refs = 1,
 				    .id = slot | (uint64_t)t->slots[slot].generation << 32 };
 		t->slots[slot].file = f;
@@ -103,7 +103,8 @@ void files_put(struct files *t, struct file *f)
 	if (!last)
 		return;
 	close_fd(&f->fd);
-	pthread_mutex_destroy(&f->position);
+	pthread_mutex_destroy(&f->position.lock);
+	free(f->position.records);
 	free(f);
 }
 

@@ -9,10 +9,20 @@
 
 struct files;
 
+/* Of a directory: what was read of it and not yet told, so that reading on needs no seek. Some file systems (tmpfs before Linux 6.6)
+ * count positions in names, and a seek after a removal skips some. */
+struct file_position {
+	pthread_mutex_t lock;
+	uint8_t *records; /* FILE_RECORDS bytes, once something was read */
+	uint32_t len, at;
+	uint64_t offset; /* of records + at */
+};
+enum { FILE_RECORDS = 4096 };
+
 struct file {
 	int fd;
 	bool dir;
-	pthread_mutex_t position; /* of a directory: its offset and what follows from it */
+	struct file_position position;
 	uint64_t id;
 	uint32_t refs;
 };

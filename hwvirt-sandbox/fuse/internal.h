@@ -23,7 +23,6 @@ struct fuse_worker {
 	struct fuse_server *s;
 	uint8_t body[BODY_MAX + 1]; /* of the request, without its header and, for WRITE, without the data; NUL follows */
 	uint8_t answer[ANSWER_MAX] __attribute__((aligned(8)));
-	uint8_t entries[64 << 10] __attribute__((aligned(8))); /* of a directory */
 };
 
 /* A request. `body` holds body_len bytes, and a NUL after them. */

@@ -6,6 +6,7 @@
 #include "hwvirt-sandbox/fuse/internal.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,24 +62,47 @@ static bool pack(struct listing *l, const struct record *r)
 	return true;
 }
 
-static int list(struct listing *l)
+/* Has the next record ready. 1, 0 at the end, -errno. */
+static int refill(int fd, struct file_position *p)
 {
-	uint8_t *entries = l->c->w->entries;
-	bool full = false;
+	long n;
 
-	while (!full) {
-		long n = syscall(SYS_getdents64, l->dir_fd, entries, sizeof(l->c->w->entries));
+	if (p->at < p->len)
+		return 1;
+	if (!p->records)
+		p->records = malloc(FILE_RECORDS);
+	if (!p->records)
+		abort();
+	n = syscall(SYS_getdents64, fd, p->records, FILE_RECORDS);
+	p->at = 0;
+	p->len = n < 0 ? 0 : (uint32_t)n;
+	return n < 0 ? -errno : n > 0;
+}
 
-		if (n <= 0)
-			return n < 0 && l->c->answer_len == 0 ? -errno : 0;
-		for (long i = 0; i < n && !full;) {
-			const struct record *r = (const struct record *)(entries + i);
-
-			full = !pack(l, r);
-			i += r->len;
-		}
-	}
+static int seek(int fd, struct file_position *p, uint64_t offset)
+{
+	if (offset && offset == p->offset)
+		return 0;
+	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
+		return -errno;
+	p->at = p->len = 0;
+	p->offset = offset;
 	return 0;
+}
+
+static int list(struct listing *l, struct file_position *p)
+{
+	int r;
+
+	while ((r = refill(l->dir_fd, p)) > 0) {
+		const struct record *record = (const struct record *)(p->records + p->at);
+
+		if (!pack(l, record))
+			return 0;
+		p->at += record->len;
+		p->offset = (uint64_t)record->off;
+	}
+	return l->c->answer_len ? 0 : r;
 }
 
 static int read_dir(struct call *c, bool plus)
@@ -93,9 +117,11 @@ static int read_dir(struct call *c, bool plus)
 	l.room = l.room < c->room ? l.room : c->room;
 	l.room = l.room < ANSWER_MAX ? l.room : ANSWER_MAX;
 	l.dir_fd = f->fd;
-	pthread_mutex_lock(&f->position);
-	r = lseek(f->fd, (off_t)in.offset, SEEK_SET) < 0 ? -errno : list(&l);
-	pthread_mutex_unlock(&f->position);
+	pthread_mutex_lock(&f->position.lock);
+	r = seek(f->fd, &f->position, in.offset);
+	if (r == 0)
+		r = list(&l, &f->position);
+	pthread_mutex_unlock(&f->position.lock);
 	files_put(c->s->files, f);
 	return r;
 }

@@ -9,8 +9,15 @@ PROGRAMS=$(dirname "$PROBE")
 setup() {
     begin_test
     [ -c /dev/fuse ] || skip "no /dev/fuse"
-    SHARE=$BATS_TEST_TMPDIR/share AT=$BATS_TEST_TMPDIR/at
-    mkdir "$SHARE" "$AT"
+    # On a disk: before Linux 6.6, positions in a directory of a tmpfs do not outlive a removal.
+    SHARE=$(mktemp -d -p /var/tmp fuse.XXXXXX) AT=$BATS_TEST_TMPDIR/at
+    chmod 755 "$SHARE"
+    mkdir "$AT"
+}
+
+teardown() {
+    end_test
+    [ -z "${SHARE-}" ] || rm -rf --one-file-system "$SHARE"
 }
 
 # served OPTION... -- COMMAND...: COMMAND with the share mounted at $AT

@@ -323,6 +323,11 @@ static void a_mapping_shows_and_stores_what_is_in_the_file(void)
 
 	ok(ftruncate(fd, 8192) == 0);
 	m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m == MAP_FAILED && errno == ENODEV) { /* uncached, before Linux 6.6 */
+		puts("# shared mappings: not supported here");
+		close(fd);
+		return;
+	}
 	ok(m != MAP_FAILED);
 	if (m == MAP_FAILED)
 		return;
