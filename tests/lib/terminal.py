@@ -12,6 +12,7 @@ settings are at the end as they were, and whether they were raw at the last expe
 import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
 
 LIMIT = 20
+LIMIT *= int(os.environ.get("DRUPE_SLOW", 1))
 
 
 def set_size(fd, text):
