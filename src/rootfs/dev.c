@@ -36,7 +36,7 @@ static int open_node(int dir, const char *name, const struct device_op *d, bool 
 
 static int make_node(int dir, const char *name, const struct device_op *d, struct err *e)
 {
-	bool same;
+	bool same = false;
 
 	if (mknodat(dir, name, d->type | d->mode, makedev(d->major, d->minor)) < 0)
 		return err_errno(e, "cannot make the device");
@@ -96,7 +96,7 @@ static int enter_parent(struct parent *p, const char *path, const char **name, s
 
 static int check_node(int dir, const char *name, const struct device_op *d, struct err *e)
 {
-	bool same;
+	bool same = false;
 	auto_fd int there = open_node(dir, name, d, &same, e);
 
 	if (there < 0)
@@ -114,8 +114,9 @@ static int apply_one(const struct rootfs_plan *p, struct rootfs_sources *s, size
 		return 0; /* a default that the host lacks too: rootfs_open_sources() has said so */
 	int r = enter_parent(parent, d->path, &name, e);
 
-	if (r == 0)
-		r = clone >= 0 ? bind_node(parent->root, parent->fd, name, clone, e) : make_node(parent->fd, name, d, e);
+	if (r < 0)
+		return r;
+	r = clone >= 0 ? bind_node(parent->root, parent->fd, name, clone, e) : make_node(parent->fd, name, d, e);
 	return r == -EEXIST ? check_node(parent->fd, name, d, e) : r;
 }
 
