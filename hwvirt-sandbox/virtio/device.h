@@ -2,7 +2,7 @@
  *
  * A device is a table of functions and its own state behind it. The transport (mmio.h) keeps the registers and the status machine of
  * virtio 1.2, 2.1; a device hears of its queues only when the driver has finished setting them up, and until it is reset they stay as
- * they are: no later write to a register reaches them.
+ * they are: no later write to a register reaches them. No two functions of one device are called at the same time.
  */
 #pragma once
 #include "hwvirt-sandbox/virtio/virtq.h"
@@ -44,13 +44,26 @@ struct virtio_ops {
 
 	/* Stops using the queues: when it returns nothing of the device touches them or raises an interrupt. NULL: nothing to do. */
 	void (*reset)(struct virtio_device *d);
+
+	/* poll_fd is readable: something happened outside of the guest. Works on a bounded number; poll_fd stays readable while there is more
+	 * to do. May be called at any time. NULL: the device has no poll_fd. */
+	void (*ready)(struct virtio_device *d);
+};
+
+/* What a device has whose queues another process serves (fs.h). A transport that can lets the guest's notifications and that process's
+ * interrupts go by these eventfds directly. */
+struct virtio_remote {
+	int kick_fd[VIRTIO_QUEUES_MAX]; /* written to for a notification; kick() does no more than that */
+	int call_fd;                    /* readable: raise the interrupt for a queue */
 };
 
 /* To be the first member of a device's own structure. */
 struct virtio_device {
 	const struct virtio_ops *ops;
 	const struct guest_mem *mem; /* borrowed */
-	uint64_t features;           /* agreed upon; valid while active */
+	int poll_fd;                        /* of the device; if ops->ready */
+	const struct virtio_remote *remote; /* of the device; NULL: it serves its queues here */
+	uint64_t features;                  /* agreed upon; valid while active */
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 	bool active;              /* between activate and reset */
 	_Atomic bool needs_reset; /* a queue broke, or activation failed */

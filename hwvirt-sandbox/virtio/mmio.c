@@ -140,6 +140,13 @@ static void write_config(struct virtio_mmio *m, uint64_t offset, unsigned width,
 		ops->config_write(m->device, offset, (const uint8_t *)&value, width);
 }
 
+/* A process that serves the queues raises the line past these registers, so its reason is always there. A driver finds out from its
+ * rings. */
+static uint32_t interrupt_status(const struct virtio_mmio *m)
+{
+	return atomic_load(&m->interrupt_status) | (m->device->remote ? VIRTIO_IRQ_QUEUE : 0);
+}
+
 static uint32_t half(uint64_t v, uint32_t sel)
 {
 	return sel > 1 ? 0 : (uint32_t)(v >> (32 * sel));
@@ -163,7 +170,7 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
 	case VIRTIO_MMIO_QUEUE_READY:
 		return queue_exists(m) && m->queue_ready[m->queue_sel];
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return atomic_load(&m->interrupt_status);
+		return interrupt_status(m);
 	case VIRTIO_MMIO_STATUS:
 		return m->status | (m->device->needs_reset ? VIRTIO_NEEDS_RESET : 0);
 	case VIRTIO_MMIO_SHM_LEN:
