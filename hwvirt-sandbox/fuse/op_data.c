@@ -4,6 +4,8 @@
  */
 #include "hwvirt-sandbox/fuse/internal.h"
 
+#include "hwvirt-sandbox/iov.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -12,32 +14,12 @@
 
 enum { SEGMENTS = IOV_MAX };
 
-/* The segments of v from `offset` on, len bytes at most. Returns how many were filled in. */
-static size_t window(const struct iovec *v, size_t n, size_t offset, size_t len, struct iovec *out)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < n && len && used < SEGMENTS; i++) {
-		size_t part;
-
-		if (offset >= v[i].iov_len) {
-			offset -= v[i].iov_len;
-			continue;
-		}
-		part = v[i].iov_len - offset < len ? v[i].iov_len - offset : len;
-		out[used++] = (struct iovec){ .iov_base = (uint8_t *)v[i].iov_base + offset, .iov_len = part };
-		len -= part;
-		offset = 0;
-	}
-	return used;
-}
-
 int op_read(struct call *c)
 {
 	const struct fuse_read_in *in = ARG(c, fuse_read_in);
 	struct file *f = files_get(c->s->files, in->fh, false);
 	struct iovec v[SEGMENTS];
-	size_t n = window(c->in, c->n_in, sizeof(struct fuse_out_header), in->size < c->room ? in->size : c->room, v);
+	size_t n = iov_window(c->in, c->n_in, sizeof(struct fuse_out_header), in->size < c->room ? in->size : c->room, v, SEGMENTS);
 	ssize_t got;
 
 	if (!f)
@@ -68,7 +50,8 @@ int op_write(struct call *c)
 	f = files_get(c->s->files, in.fh, false);
 	if (!f)
 		return -EBADF;
-	done = pwritev(f->fd, v, (int)window(c->out, c->n_out, sizeof(c->h) + sizeof(in), in.size, v), (off_t)in.offset);
+	done = pwritev(f->fd, v, (int)iov_window(c->out, c->n_out, sizeof(c->h) + sizeof(in), in.size, v, SEGMENTS),
+		       (off_t)in.offset);
 	r = done < 0 ? -errno : 0;
 	files_put(c->s->files, f);
 	if (r == 0)

@@ -31,15 +31,23 @@ static int reply_entry(struct call *c, int dir_fd, const char *name)
 	return 0;
 }
 
+/* The directory of a request that is about one name in it, and the name. */
+static int dir_and_name(struct call *c, struct inode_path *dir, const char **name)
+{
+	int r = need_dir(c);
+
+	*name = call_name(c, 0, NULL);
+	if (r < 0 || !*name)
+		return r < 0 ? r : c->wrong;
+	return call_path(c, dir);
+}
+
 int op_lookup(struct call *c)
 {
 	struct inode_path auto_path dir = INODE_PATH_NONE;
-	const char *name = call_name(c, 0, NULL);
-	int r = need_dir(c);
+	const char *name;
+	int r = dir_and_name(c, &dir, &name);
 
-	if (r < 0 || !name)
-		return r < 0 ? r : c->wrong;
-	r = call_path(c, &dir);
 	return r < 0 ? r : reply_entry(c, dir.fd, name);
 }
 
@@ -140,12 +148,9 @@ int op_mkdir(struct call *c)
 static int remove_name(struct call *c, int flags)
 {
 	struct inode_path auto_path dir = INODE_PATH_NONE;
-	const char *name = call_name(c, 0, NULL);
-	int r = need_dir(c);
+	const char *name;
+	int r = dir_and_name(c, &dir, &name);
 
-	if (r < 0 || !name)
-		return r < 0 ? r : c->wrong;
-	r = call_path(c, &dir);
 	if (r < 0)
 		return r;
 	return unlinkat(dir.fd, name, flags) < 0 ? -errno : 0;

@@ -7,6 +7,7 @@
 #include "hwvirt-sandbox/fuse/internal.h"
 
 #include "base/cleanup.h"
+#include "hwvirt-sandbox/iov.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -64,53 +65,6 @@ static const struct op {
 	[FUSE_TMPFILE]         = { op_tmpfile, sizeof(struct fuse_create_in), CHANGES },
 	/* clang-format on */
 };
-
-/* ---- segments ---- */
-
-static size_t total(const struct iovec *v, size_t n)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < n; i++)
-		len += v[i].iov_len;
-	return len;
-}
-
-static size_t gather(const struct iovec *v, size_t n, size_t offset, void *to, size_t len)
-{
-	size_t done = 0;
-
-	for (size_t i = 0; i < n && done < len; i++) {
-		size_t part;
-
-		if (offset >= v[i].iov_len) {
-			offset -= v[i].iov_len;
-			continue;
-		}
-		part = v[i].iov_len - offset < len - done ? v[i].iov_len - offset : len - done;
-		memcpy((uint8_t *)to + done, (uint8_t *)v[i].iov_base + offset, part);
-		done += part;
-		offset = 0;
-	}
-	return done;
-}
-
-static void scatter(const struct iovec *v, size_t n, size_t offset, const void *from, size_t len)
-{
-	for (size_t i = 0; i < n && len; i++) {
-		size_t part;
-
-		if (offset >= v[i].iov_len) {
-			offset -= v[i].iov_len;
-			continue;
-		}
-		part = v[i].iov_len - offset < len ? v[i].iov_len - offset : len;
-		memcpy((uint8_t *)v[i].iov_base + offset, from, part);
-		from = (const uint8_t *)from + part;
-		len -= part;
-		offset = 0;
-	}
-}
 
 /* ---- help for the operations ---- */
 
@@ -208,16 +162,16 @@ static size_t answer(const struct call *c, int result)
 	size_t len = result < 0 ? 0 : c->answer_len;
 
 	h.len = (uint32_t)(sizeof(h) + len);
-	scatter(c->in, c->n_in, 0, &h, sizeof(h));
+	iov_write(c->in, c->n_in, 0, &h, sizeof(h));
 	if (!c->direct)
-		scatter(c->in, c->n_in, sizeof(h), c->w->answer, len);
+		iov_write(c->in, c->n_in, sizeof(h), c->w->answer, len);
 	return h.len;
 }
 
 /* Takes header and body out of the segments: what of the body is to be copied. 0 or -errno. */
 static int take_body(struct call *c, const struct op *op)
 {
-	size_t sent = total(c->out, c->n_out), len;
+	size_t sent = iov_total(c->out, c->n_out), len;
 
 	if (c->h.len < sizeof(c->h) || c->h.len > sent)
 		return -EINVAL;
@@ -228,7 +182,7 @@ static int take_body(struct call *c, const struct op *op)
 		len = op->fixed;
 	if (len > BODY_MAX)
 		return -E2BIG;
-	c->body_len = gather(c->out, c->n_out, sizeof(c->h), c->w->body, len);
+	c->body_len = iov_read(c->out, c->n_out, sizeof(c->h), c->w->body, len);
 	c->w->body[c->body_len] = 0;
 	c->body = c->w->body;
 	return 0;
@@ -264,11 +218,11 @@ static int run(struct call *c, const struct op *op)
 size_t fuse_serve(struct fuse_worker *w, const struct iovec *out, size_t n_out, const struct iovec *in, size_t n_in)
 {
 	struct call c = { .s = w->s, .w = w, .out = out, .n_out = n_out, .in = in, .n_in = n_in };
-	size_t writable = total(in, n_in);
+	size_t writable = iov_total(in, n_in);
 	const struct op *op;
 	int r;
 
-	if (gather(out, n_out, 0, &c.h, sizeof(c.h)) < sizeof(c.h))
+	if (iov_read(out, n_out, 0, &c.h, sizeof(c.h)) < sizeof(c.h))
 		return 0;
 	op = op_of(&c);
 	if (op && (op->flags & NO_ANSWER)) {

@@ -6,6 +6,8 @@
  */
 #include "hwvirt-sandbox/virtio/virtq.h"
 
+#include "hwvirt-sandbox/iov.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -210,33 +212,11 @@ bool virtq_must_signal(struct virtq *q)
 	return (uint16_t)(q->next_used - load(used_event(q)) - 1) < (uint16_t)(q->next_used - before);
 }
 
-/* Copies between buf and the bytes from offset on of n segments, which hold them (the caller checked). */
-static void copy(const struct iovec *v, size_t n, size_t offset, uint8_t *buf, size_t len, bool into_guest)
-{
-	for (size_t i = 0; i < n && len; i++) {
-		uint8_t *at = v[i].iov_base;
-		size_t part;
-
-		if (offset >= v[i].iov_len) {
-			offset -= v[i].iov_len;
-			continue;
-		}
-		part = v[i].iov_len - offset < len ? v[i].iov_len - offset : len;
-		if (into_guest)
-			memcpy(at + offset, buf, part);
-		else
-			memcpy(buf, at + offset, part);
-		buf += part;
-		len -= part;
-		offset = 0;
-	}
-}
-
 bool virtq_chain_read(const struct virtq_chain *c, size_t offset, void *to, size_t len)
 {
 	if (offset > c->out_len || len > c->out_len - offset)
 		return false;
-	copy(c->segments, c->n_out, offset, to, len, false);
+	iov_read(c->segments, c->n_out, offset, to, len);
 	return true;
 }
 
@@ -244,6 +224,6 @@ bool virtq_chain_write(const struct virtq_chain *c, size_t offset, const void *f
 {
 	if (offset > c->in_len || len > c->in_len - offset)
 		return false;
-	copy(c->segments + c->n_out, c->n_in, offset, (uint8_t *)from, len, true);
+	iov_write(c->segments + c->n_out, c->n_in, offset, from, len);
 	return true;
 }

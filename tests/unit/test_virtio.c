@@ -1,4 +1,5 @@
 /* test_virtio.c - guest memory, rings and registers, against drivers that are right, wrong and hostile */
+#include "hwvirt-sandbox/iov.h"
 #include "hwvirt-sandbox/virtio/mmio.h"
 #include "hwvirt-sandbox/virtio/rng.h"
 #include "tap.h"
@@ -127,6 +128,26 @@ static void memory_that_its_holder_could_shrink_is_refused(void)
 	close(fd);
 	expect(guest_mem_create(4097, &m, &e) == -EINVAL);
 	expect(guest_mem_create(0, &m, &e) == -EINVAL);
+}
+
+/* ---- segments ---- */
+
+static void segments_are_one_run_of_bytes(void)
+{
+	char a[] = "abc", b[] = "defg", to[8] = "";
+	struct iovec v[] = { { NULL, 0 }, { a, 3 }, { NULL, 0 }, { b, 4 } }, w[4];
+
+	expect(iov_total(v, 4) == 7);
+	expect(iov_read(v, 4, 2, to, 3) == 3);
+	expect_str(to, "cde");
+	expect(iov_read(v, 4, 3, to, 8) == 4 && memcmp(to, "defg", 4) == 0);
+	expect(iov_read(v, 4, 7, to, 1) == 0 && iov_read(v, 4, 70, to, 1) == 0 && iov_read(v, 4, 0, to, 0) == 0);
+	expect(iov_write(v, 4, 1, "XYZ", 3) == 3 && iov_write(v, 4, 6, "VW", 2) == 1);
+	expect_str(a, "aXY");
+	expect_str(b, "ZefV");
+	expect(iov_window(v, 4, 1, 3, w, 4) == 2 && w[0].iov_base == a + 1 && w[0].iov_len == 2 && w[1].iov_base == b &&
+	       w[1].iov_len == 1);
+	expect(iov_window(v, 4, 0, 7, w, 1) == 1 && w[0].iov_len == 3);
 }
 
 /* ---- queues ---- */
@@ -546,12 +567,13 @@ static void a_million_random_accesses_leave_the_device_usable(void)
 	guest_mem_release(&v.mem);
 }
 
-TAP_MAIN(CASE(a_range_lies_in_memory_as_a_whole_or_not_at_all), CASE(memory_is_shared_by_descriptor_and_cannot_shrink),
-	 CASE(memory_that_its_holder_could_shrink_is_refused), CASE(a_request_is_read_answered_and_given_back),
-	 CASE(a_queue_goes_round), CASE(the_driver_is_interrupted_only_when_it_asked),
-	 CASE(with_event_index_the_driver_names_the_request_it_waits_for), CASE(an_indirect_table_is_followed),
-	 CASE(an_empty_buffer_is_no_part), CASE(a_broken_chain_breaks_the_queue), CASE(a_broken_ring_breaks_the_queue),
-	 CASE(a_request_given_back_twice_counts_once), CASE(a_layout_that_cannot_work_is_refused), CASE(the_entropy_device_answers),
+TAP_MAIN(CASE(segments_are_one_run_of_bytes), CASE(a_range_lies_in_memory_as_a_whole_or_not_at_all),
+	 CASE(memory_is_shared_by_descriptor_and_cannot_shrink), CASE(memory_that_its_holder_could_shrink_is_refused),
+	 CASE(a_request_is_read_answered_and_given_back), CASE(a_queue_goes_round),
+	 CASE(the_driver_is_interrupted_only_when_it_asked), CASE(with_event_index_the_driver_names_the_request_it_waits_for),
+	 CASE(an_indirect_table_is_followed), CASE(an_empty_buffer_is_no_part), CASE(a_broken_chain_breaks_the_queue),
+	 CASE(a_broken_ring_breaks_the_queue), CASE(a_request_given_back_twice_counts_once),
+	 CASE(a_layout_that_cannot_work_is_refused), CASE(the_entropy_device_answers),
 	 CASE(features_not_offered_or_too_old_are_not_agreed_upon), CASE(a_queue_does_not_change_once_the_driver_is_ready),
 	 CASE(steps_cannot_be_skipped_nor_taken_back), CASE(a_bad_queue_asks_for_a_reset_and_gets_over_it),
 	 CASE(odd_accesses_are_answered_with_nothing), CASE(a_million_random_accesses_leave_the_device_usable))
