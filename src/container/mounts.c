@@ -51,10 +51,13 @@ static int plan_mounts(const struct change *x, const struct oci_mount_list *list
 	struct host h;
 	int r = host_probe(x->arena, true, &h, e);
 
+	if (r < 0)
+		return r;
 	spec.mounts = *list;
-	if (r == 0)
-		r = rootfs_plan_build(&spec, x->c->state->bundle, &o, &h, x->arena, out, e);
-	return r < 0 ? r : rootfs_check_live(out, e);
+	r = rootfs_plan_build(&spec, x->c->state->bundle, &o, &h, x->arena, out, e);
+	if (r < 0)
+		return r;
+	return rootfs_check_live(out, e);
 }
 
 static int open_sources(const struct change *x, const struct rootfs_plan *p, struct rootfs_sources *out, struct err *e)
@@ -163,8 +166,9 @@ static int add(struct change *x, const struct oci_mount_list *list, struct err *
 	struct rootfs_plan plan;
 	int r = plan_mounts(x, list, &plan, e);
 
-	if (r == 0)
-		r = open_sources(x, &plan, &sources, e);
+	if (r < 0)
+		return r;
+	r = open_sources(x, &plan, &sources, e);
 	if (r < 0)
 		return r;
 	x->m.plan = &plan;
