@@ -24,7 +24,11 @@ start_container() {
 }
 
 # The same in the foreground, as a job: $!
-run_job() { "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$@" "$ID" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- & }
+# The output of the job before is gone when this returns; the job itself may be slow to open the file.
+run_job() {
+    : >"$BATS_TEST_TMPDIR/out"
+    "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$@" "$ID" >>"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+}
 
 printed() { grep -qx -- "$1" "$BATS_TEST_TMPDIR/out"; }
 
