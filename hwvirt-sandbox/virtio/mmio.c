@@ -214,16 +214,19 @@ static void write_queue(struct virtio_mmio *m, uint64_t offset, uint32_t v)
 	}
 }
 
+bool virtio_mmio_kick(struct virtio_mmio *m, uint32_t queue)
+{
+	struct virtio_device *d = m->device;
+
+	return queue < d->ops->n_queues && d->active && d->queues[queue].ready && !d->needs_reset && d->ops->kick(d, queue);
+}
+
 /* A driver that never stops adding requests gets this many turns for one notification. */
 enum { TURNS_MAX = 16 };
 
 static void notify(struct virtio_mmio *m, uint32_t i)
 {
-	struct virtio_device *d = m->device;
-
-	if (i >= d->ops->n_queues || !d->active || !d->queues[i].ready || d->needs_reset)
-		return;
-	for (int turn = 0; turn < TURNS_MAX && d->ops->kick(d, i); turn++)
+	for (int turn = 0; turn < TURNS_MAX && virtio_mmio_kick(m, i); turn++)
 		;
 }
 

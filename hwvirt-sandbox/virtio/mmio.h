@@ -61,3 +61,7 @@ void virtio_mmio_init(struct virtio_mmio *m, struct virtio_device *d, void (*irq
 /* The guest's accesses: offset < VIRTIO_MMIO_SIZE, width 1, 2, 4 or 8 bytes. */
 uint64_t virtio_mmio_read(struct virtio_mmio *m, uint64_t offset, unsigned width);
 void virtio_mmio_write(struct virtio_mmio *m, uint64_t offset, unsigned width, uint64_t value);
+
+/* A turn of the device for requests of a queue, for a transport to which a notification comes another way than by the register. True:
+ * there may be more, call again when others had their turn. */
+must_check bool virtio_mmio_kick(struct virtio_mmio *m, uint32_t queue);

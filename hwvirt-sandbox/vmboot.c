@@ -1,0 +1,160 @@
+/* vmboot.c - boots a kernel in a virtual machine, for development and tests
+ *
+ *   vmboot --kernel FILE [--initrd FILE] [--cmdline TEXT] [--mem MIB] [--cpus N] [--serial] [--pit]
+ *   vmboot --probe
+ *
+ * With --serial the guest's serial port goes to stdout. Ends with the status that the guest writes to its exit port
+ * (VMM_EXIT_PORT), with 0 when it resets, and with 125 and the reason on stderr when something went wrong on our side. --probe says
+ * whether this machine can run guests: status 0, or 1 and why not.
+ */
+#include "base/cleanup.h"
+#include "hwvirt-sandbox/kvm/probe.h"
+#include "hwvirt-sandbox/virtio/rng.h"
+#include "hwvirt-sandbox/vmm.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
+
+struct options {
+	const char *kernel, *initrd, *cmdline;
+	unsigned long mem_mib, cpus;
+	bool serial, pit, probe;
+};
+
+static const struct option known[] = {
+	{ "kernel", required_argument, NULL, 'k' },
+	{ "initrd", required_argument, NULL, 'i' },
+	{ "cmdline", required_argument, NULL, 'c' },
+	{ "mem", required_argument, NULL, 'm' },
+	{ "cpus", required_argument, NULL, 'n' },
+	{ "serial", no_argument, NULL, 's' },
+	{ "pit", no_argument, NULL, 't' },
+	{ "probe", no_argument, NULL, 'p' },
+	{ 0 },
+};
+
+static bool take(struct options *o, int option)
+{
+	switch (option) {
+	case 'k':
+		o->kernel = optarg;
+		return true;
+	case 'i':
+		o->initrd = optarg;
+		return true;
+	case 'c':
+		o->cmdline = optarg;
+		return true;
+	case 'm':
+		o->mem_mib = strtoul(optarg, NULL, 10);
+		return true;
+	case 'n':
+		o->cpus = strtoul(optarg, NULL, 10);
+		return true;
+	case 's':
+		return o->serial = true;
+	case 't':
+		return o->pit = true;
+	case 'p':
+		return o->probe = true;
+	default:
+		return false;
+	}
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+	for (;;) {
+		int option = getopt_long(argc, argv, "", known, NULL);
+
+		if (option < 0)
+			break;
+		if (!take(o, option))
+			return false;
+	}
+	return optind == argc && (o->probe || o->kernel);
+}
+
+static int probe(void)
+{
+	struct kvm_probe p;
+
+	kvm_probe(&p);
+	printf("%s\n", p.verdict == KVM_USABLE ? "usable" : p.why);
+	return p.verdict != KVM_USABLE;
+}
+
+static int open_file(const char *name, int *out, struct err *e)
+{
+	*out = name ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -EBADF;
+	return name && *out < 0 ? err_errno(e, "%s", name) : 0;
+}
+
+static int run(struct vmm_config *c, struct vm_end *end, struct err *e)
+{
+	struct virtio_rng rng;
+	struct vmm *v;
+	int r = vmm_new(c, &v, e);
+
+	if (r < 0)
+		return r;
+	virtio_rng_init(&rng, vmm_memory(v));
+	r = vmm_add(v, &rng.device, e);
+	if (r >= 0)
+		r = vmm_start(v, e);
+	if (r >= 0)
+		vmm_wait(v, end);
+	vmm_free(v);
+	return r;
+}
+
+static int boot(const struct options *o, struct vm_end *end, struct err *e)
+{
+	auto_fd int kvm_fd = kvm_open(e), kernel_fd = -EBADF, initrd_fd = -EBADF;
+	struct vmm_config c = {
+		.kvm_fd = kvm_fd,
+		.mem_size = (uint64_t)o->mem_mib << 20,
+		.n_cpus = (unsigned)o->cpus,
+		.cmdline = o->cmdline,
+		.serial_fd = o->serial ? STDOUT_FILENO : -EBADF,
+		.exit_port = true,
+		.pit = o->pit,
+	};
+	int r = kvm_fd < 0 ? kvm_fd : open_file(o->kernel, &kernel_fd, e);
+
+	if (r >= 0)
+		r = open_file(o->initrd, &initrd_fd, e);
+	if (r < 0)
+		return r;
+	c.kernel_fd = kernel_fd;
+	c.initrd_fd = initrd_fd;
+	return run(&c, end, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .mem_mib = 256, .cpus = 1 };
+	struct vm_end end;
+	struct err e;
+
+	if (!parse(argc, argv, &o)) {
+		fprintf(stderr,
+			"usage: vmboot --kernel FILE [--initrd FILE] [--cmdline TEXT] [--mem MIB] [--cpus N] [--serial] [--pit]\n"
+			"       vmboot --probe\n");
+		return STATUS_USAGE;
+	}
+	if (o.probe)
+		return probe();
+	if (boot(&o, &end, &e) < 0) {
+		fprintf(stderr, "vmboot: %s\n", e.text);
+		return STATUS_FAILED;
+	}
+	if (end.cause == VM_STATUS)
+		return end.status;
+	fprintf(stderr, "vmboot: %s\n", end.why);
+	return end.cause == VM_BROKEN ? STATUS_FAILED : 0;
+}

@@ -1,0 +1,343 @@
+/* guest.c - a guest of a few functions, for a KVM that only emulates: no kernel, no library, no SSE
+ *
+ * Which of the cases runs is the word after "case=" in its command line. It says on the serial port what went wrong, and ends by
+ * the exit port: 0 is good.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SERIAL = 0x3f8, EXIT = 0xf4, I8042 = 0x64, CMD_LINE_PTR = 0x228 };
+enum { VECTOR = 0x40, IOAPIC_LINE = 5, AP_CODE = 0x8000, COUNTER = 0x300000 };
+#define DEVICE 0xd0000000ul
+#define IOAPIC 0xfec00000ul
+#define LAPIC  0xfee00000ul
+
+extern volatile uint32_t interrupts;
+extern uint8_t ap_code[], ap_code_end[];
+void on_interrupt(void);
+void guest_main(const uint8_t *zero_page);
+void ap_main(void);
+
+static void out8(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+
+static void write32(uint64_t at, uint32_t v)
+{
+	*(volatile uint32_t *)at = v;
+}
+
+static uint32_t read32(uint64_t at)
+{
+	return *(volatile uint32_t *)at;
+}
+
+static void say(const char *s)
+{
+	for (; *s; s++)
+		out8(SERIAL, (uint8_t)*s);
+}
+
+static void finish(uint8_t status)
+{
+	out8(EXIT, status);
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+static void check(int good, const char *what)
+{
+	if (good)
+		return;
+	say(what);
+	say("\n");
+	finish(1);
+}
+
+/* ---- interrupts ---- */
+struct gate {
+	uint16_t low, selector, flags, middle;
+	uint32_t high, zero;
+};
+
+static struct gate idt[VECTOR + 1];
+
+static void interrupts_on(void)
+{
+	uint64_t at = (uint64_t)on_interrupt;
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idtr = { sizeof(idt) - 1, (uint64_t)idt };
+
+	idt[VECTOR] = (struct gate){ (uint16_t)at, 0x10, 0x8e00, (uint16_t)(at >> 16), (uint32_t)(at >> 32), 0 };
+	__asm__ volatile("lidt %0" : : "m"(idtr));
+	out8(0x21, 0xff); /* the old controllers are silent */
+	out8(0xa1, 0xff);
+	write32(LAPIC + 0xf0, 0x1ff);
+	write32(IOAPIC, 0x10 + 2 * IOAPIC_LINE + 1);
+	write32(IOAPIC + 0x10, 0);
+	write32(IOAPIC, 0x10 + 2 * IOAPIC_LINE);
+	write32(IOAPIC + 0x10, VECTOR);
+}
+
+/* Sleeps until there were n. */
+static void wait_interrupts(uint32_t n)
+{
+	for (;;) {
+		__asm__ volatile("cli");
+		if (interrupts >= n)
+			return;
+		__asm__ volatile("sti; hlt");
+	}
+}
+
+/* ---- a virtio driver ---- */
+enum { FEATURES_SEL = 0x14, DRIVER = 0x20, DRIVER_SEL = 0x24, NUM_MAX = 0x34, NUM = 0x38, READY = 0x44, NOTIFY = 0x50, ACK = 0x64 };
+enum { STATUS = 0x70, DESC = 0x80, AVAIL = 0x90, USED = 0xa0, ENTRIES = 8, WRITE = 2, NEXT = 1 };
+
+struct desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
+
+static struct {
+	_Alignas(16) struct desc desc[ENTRIES];
+	_Alignas(2) volatile uint16_t avail[2 + ENTRIES + 1];
+	_Alignas(4) volatile uint32_t used[1 + 2 * ENTRIES + 1];
+	volatile uint8_t data[64];
+} q;
+
+static void set(unsigned reg, uint32_t v)
+{
+	write32(DEVICE + reg, v);
+}
+
+static uint32_t get(unsigned reg)
+{
+	return read32(DEVICE + reg);
+}
+
+static void set64(unsigned reg, uint64_t v)
+{
+	set(reg, (uint32_t)v);
+	set(reg + 4, (uint32_t)(v >> 32));
+}
+
+static void driver_on(uint64_t desc, uint32_t entries)
+{
+	set(STATUS, 0);
+	set(STATUS, 3);
+	set(DRIVER_SEL, 1);
+	set(DRIVER, 1); /* VIRTIO_F_VERSION_1 */
+	set(STATUS, 11);
+	set(NUM, entries);
+	set64(DESC, desc);
+	set64(AVAIL, (uint64_t)q.avail);
+	set64(USED, (uint64_t)q.used);
+	set(READY, 1);
+	set(STATUS, 15);
+}
+
+static uint16_t used_index(void)
+{
+	return (uint16_t)(q.used[0] >> 16);
+}
+
+static void offer(uint16_t head)
+{
+	uint16_t index = q.avail[1];
+
+	q.avail[2 + index % ENTRIES] = head;
+	q.avail[1] = (uint16_t)(index + 1);
+	set(NOTIFY, 0);
+}
+
+static void rings_empty(void)
+{
+	q.avail[1] = 0;
+	q.used[0] = 0;
+}
+
+/* Bytes from the entropy device: the write to NOTIFY is an ioeventfd, the answer an irqfd. */
+static void rng(void)
+{
+	unsigned sum = 0;
+
+	rings_empty();
+	driver_on((uint64_t)q.desc, ENTRIES);
+	check(get(STATUS) == 15, "the device does not work");
+	for (uint16_t n = 1; n <= 3; n++) {
+		q.desc[n] = (struct desc){ (uint64_t)q.data, sizeof(q.data), WRITE, 0 };
+		offer(n);
+		while (used_index() != n)
+			wait_interrupts(interrupts + 1);
+		check(get(0x60) & 1, "no reason for the interrupt");
+		set(ACK, 1);
+		check(q.used[1 + 2 * (n - 1)] == n && q.used[2 + 2 * (n - 1)] == sizeof(q.data), "not the right request");
+	}
+	for (size_t i = 0; i < sizeof(q.data); i++)
+		sum |= q.data[i];
+	check(sum != 0, "64 bytes of nothing are not random");
+}
+
+/* ---- the cases ---- */
+static void case_hello(void)
+{
+	say("hello\n");
+	finish(7);
+}
+
+static void case_mmio(void)
+{
+	check(get(0) == 0x74726976, "no device in the first slot");
+	check(get(8) == 4, "not the entropy device");
+	check(read32(DEVICE + 0x1000) == 0xffffffff, "something in the second slot");
+	write32(DEVICE + 0x1000, 1);
+	check(get(NUM_MAX) == 64, "not its queue");
+}
+
+static void case_rng(void)
+{
+	interrupts_on();
+	rng();
+}
+
+/* The device thread needs a moment. */
+static void expect_broken(const char *what)
+{
+	for (unsigned i = 0; i < 100000; i++) {
+		if (get(STATUS) & 64)
+			return;
+	}
+	check(0, what);
+}
+
+/* A ring that runs in a circle, one outside memory, a descriptor outside memory: each stops the device until it is reset. */
+static void case_hostile(void)
+{
+	interrupts_on();
+	for (unsigned i = 0; i < ENTRIES; i++)
+		q.desc[i] = (struct desc){ (uint64_t)q.data, 8, NEXT | WRITE, (uint16_t)((i + 1) % ENTRIES) };
+	rings_empty();
+	driver_on((uint64_t)q.desc, ENTRIES);
+	offer(0);
+	expect_broken("a circle was worked on");
+
+	driver_on(~0xffful, ENTRIES);
+	check(get(STATUS) & 64, "a ring at the end of the world was taken");
+	driver_on((uint64_t)q.desc, 3);
+	check(get(STATUS) & 64, "a ring of 3 was taken");
+
+	rings_empty();
+	q.desc[0] = (struct desc){ DEVICE, 4096, WRITE, 0 };
+	driver_on((uint64_t)q.desc, ENTRIES);
+	offer(0);
+	expect_broken("a device's registers were written to");
+
+	set(STATUS, 0); /* reset, while requests wait */
+	check(get(STATUS) == 0, "no reset");
+	rng();
+}
+
+static volatile uint32_t ap_there;
+
+void ap_main(void)
+{
+	ap_there = 1 + (read32(LAPIC + 0x20) >> 24);
+}
+
+static void case_smp(void)
+{
+	for (size_t i = 0; i < (size_t)(ap_code_end - ap_code); i++)
+		((volatile uint8_t *)AP_CODE)[i] = ap_code[i];
+	write32(LAPIC + 0xf0, 0x1ff);
+	write32(LAPIC + 0x310, 1u << 24);
+	write32(LAPIC + 0x300, 0x4500); /* INIT */
+	write32(LAPIC + 0x310, 1u << 24);
+	write32(LAPIC + 0x300, 0x4600 | AP_CODE >> 12); /* start */
+	while (!ap_there)
+		;
+	check(ap_there == 2, "not the second processor");
+}
+
+static void case_spin(void)
+{
+	for (;;)
+		write32(COUNTER, read32(COUNTER) + 1);
+}
+
+static void case_sleep(void)
+{
+	__asm__ volatile("cli; hlt");
+}
+
+static void case_reset(void)
+{
+	out8(I8042, 0xfe);
+	case_sleep();
+}
+
+static void case_triple(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) none = { 0, 0 };
+
+	__asm__ volatile("lidt %0; ud2" : : "m"(none));
+}
+
+/* Instructions where a device is: KVM can't. */
+static void case_broken(void)
+{
+	((void (*)(void))(DEVICE + 0x1000000))();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{ "hello", case_hello },   { "mmio", case_mmio },     { "rng", case_rng },     { "hostile", case_hostile },
+	{ "smp", case_smp },       { "spin", case_spin },     { "sleep", case_sleep }, { "reset", case_reset },
+	{ "triple", case_triple }, { "broken", case_broken },
+};
+
+/* NULL, or what follows word in s. */
+static const char *after(const char *s, const char *word)
+{
+	for (; *s; s++) {
+		size_t i = 0;
+
+		while (word[i] && s[i] == word[i])
+			i++;
+		if (!word[i])
+			return s + i;
+	}
+	return NULL;
+}
+
+static int same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+void guest_main(const uint8_t *zero_page)
+{
+	const char *name = after((const char *)(uint64_t) * (const uint32_t *)(zero_page + CMD_LINE_PTR), "case=");
+
+	for (size_t i = 0; name && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (same(name, cases[i].name)) {
+			cases[i].run();
+			finish(0);
+		}
+	}
+	say("no such case\n");
+	finish(2);
+}

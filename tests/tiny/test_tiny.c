@@ -1,0 +1,216 @@
+/* test_tiny.c - the virtual machine, on this machine's /dev/kvm, with guests of a few functions (guest.c)
+ *
+ * They run where KVM emulates, too: nothing here is more than a few thousand instructions.
+ */
+#include "../unit/tap.h"
+#include "base/cleanup.h"
+#include "base/sys.h"
+#include "hwvirt-sandbox/kvm/probe.h"
+#include "hwvirt-sandbox/virtio/rng.h"
+#include "hwvirt-sandbox/vmm.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+
+enum { MEM = 8 << 20, COUNTER = 0x300000 };
+
+struct guest {
+	struct vmm *v;
+	struct virtio_rng rng;
+	int kvm_fd, kernel_fd, out_fd;
+	struct vm_end end;
+	struct err e;
+};
+
+static bool start(struct guest *g, const char *image, const char *cmdline, unsigned n_cpus)
+{
+	struct vmm_config c = { .mem_size = MEM, .n_cpus = n_cpus, .initrd_fd = -EBADF, .cmdline = cmdline, .exit_port = true };
+	const char *file = getenv(image);
+	bool good = true;
+
+	memset(g, 0, sizeof(*g));
+	g->kvm_fd = c.kvm_fd = kvm_open(&g->e);
+	g->kernel_fd = c.kernel_fd = open(file ? file : "", O_RDONLY | O_CLOEXEC);
+	g->out_fd = c.serial_fd = sys_memfd_create("out", SYS_MFD_CLOEXEC);
+	if (vmm_new(&c, &g->v, &g->e) < 0)
+		good = false;
+	if (good) {
+		virtio_rng_init(&g->rng, vmm_memory(g->v));
+		good = vmm_add(g->v, &g->rng.device, &g->e) == 0 && vmm_start(g->v, &g->e) == 0;
+	}
+	if (!good)
+		printf("# %s\n", g->e.text);
+	expect(good);
+	return good;
+}
+
+/* What it said, cut to fit. */
+static const char *said(const struct guest *g)
+{
+	static char text[8192];
+	ssize_t n = pread(g->out_fd, text, sizeof(text) - 1, 0);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+static void finish(struct guest *g)
+{
+	vmm_free(g->v);
+	close_fd(&g->out_fd);
+	close_fd(&g->kernel_fd);
+	close_fd(&g->kvm_fd);
+}
+
+/* Boots, waits, expects that end; status and output matter for VM_STATUS. */
+static void expect_run(const char *image, const char *cmdline, unsigned n_cpus, enum vm_cause cause, int status, const char *output)
+{
+	struct guest g;
+
+	if (start(&g, image, cmdline, n_cpus)) {
+		vmm_wait(g.v, &g.end);
+		if (g.end.cause != cause)
+			printf("# %s\n", g.end.why);
+		expect(g.end.cause == cause);
+		expect(g.end.status == status);
+		expect_str(said(&g), output);
+	}
+	finish(&g);
+}
+
+static void hello_by_ports(void)
+{
+	expect_run("TINY_GUEST", "case=hello", 1, VM_STATUS, 7, "hello\n");
+}
+
+static void registers_in_memory_are_answered(void)
+{
+	expect_run("TINY_GUEST", "case=mmio", 1, VM_STATUS, 0, "");
+}
+
+static void device_works_by_ioeventfd_and_irqfd(void)
+{
+	expect_run("TINY_GUEST", "case=rng", 1, VM_STATUS, 0, "");
+}
+
+static void hostile_rings_stop_the_device_until_reset(void)
+{
+	expect_run("TINY_GUEST", "case=hostile", 1, VM_STATUS, 0, "");
+}
+
+static void second_processor_starts(void)
+{
+	expect_run("TINY_GUEST", "case=smp", 2, VM_STATUS, 0, "");
+}
+
+static void reset_is_the_cause(void)
+{
+	expect_run("TINY_GUEST", "case=reset", 1, VM_RESET, 0, "");
+}
+
+static void triple_fault_is_the_cause(void)
+{
+	expect_run("TINY_GUEST", "case=triple", 2, VM_TRIPLE_FAULT, 0, "");
+}
+
+static void kvm_that_gives_up_is_the_cause(void)
+{
+	expect_run("TINY_GUEST", "case=broken", 1, VM_BROKEN, 0, "");
+}
+
+static uint32_t counter(const struct guest *g)
+{
+	uint32_t n = 0;
+
+	expect(guest_read(vmm_memory(g->v), COUNTER, &n, sizeof(n)));
+	return n;
+}
+
+/* The guest counts for ever: to see that it does is to wait for it. */
+static void wait_count(const struct guest *g, uint32_t more_than)
+{
+	while (counter(g) <= more_than)
+		sched_yield();
+}
+
+static void paused_guest_stands_still(void)
+{
+	struct guest g;
+	uint32_t n;
+
+	if (start(&g, "TINY_GUEST", "case=spin", 2)) {
+		for (int i = 0; i < 3; i++) {
+			wait_count(&g, counter(&g) + 10);
+			expect(vmm_pause(g.v, &g.e) == 0);
+			n = counter(&g);
+			for (int k = 0; k < 1000; k++)
+				sched_yield();
+			expect(counter(&g) == n);
+			vmm_resume(g.v);
+			wait_count(&g, n);
+		}
+		vmm_stop(g.v);
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STOPPED);
+		expect(vmm_pause(g.v, &g.e) == -ESRCH);
+	}
+	finish(&g);
+}
+
+static void sleeping_guest_can_be_stopped(void)
+{
+	struct guest g;
+
+	if (start(&g, "TINY_GUEST", "case=sleep", 2)) {
+		expect(vmm_pause(g.v, &g.e) == 0);
+		vmm_stop(g.v);
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STOPPED);
+	}
+	finish(&g);
+	if (start(&g, "TINY_GUEST", "case=sleep", 1))
+		finish(&g); /* freed as it runs */
+	else
+		finish(&g);
+}
+
+static void pvh_guest_reads_its_start_info(void)
+{
+	struct guest g;
+
+	if (start(&g, "TINY_PVH", "marker=pvh", 1)) {
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STATUS);
+		expect(g.end.status == 2); /* below 640 KiB, above 1 MiB */
+		expect(strstr(said(&g), " virtio_mmio.device=4K@0xd0000000:5 marker=pvh") != NULL);
+	}
+	finish(&g);
+}
+
+static const struct tap_case cases[] = {
+	CASE(hello_by_ports),
+	CASE(registers_in_memory_are_answered),
+	CASE(device_works_by_ioeventfd_and_irqfd),
+	CASE(hostile_rings_stop_the_device_until_reset),
+	CASE(second_processor_starts),
+	CASE(reset_is_the_cause),
+	CASE(triple_fault_is_the_cause),
+	CASE(kvm_that_gives_up_is_the_cause),
+	CASE(paused_guest_stands_still),
+	CASE(sleeping_guest_can_be_stopped),
+	CASE(pvh_guest_reads_its_start_info),
+};
+
+/* A KVM that emulates will do. */
+int main(void)
+{
+	struct kvm_probe p;
+
+	kvm_probe(&p);
+	if (p.verdict != KVM_USABLE && p.verdict != KVM_NO_HARDWARE) {
+		printf("1..0 # SKIP %s\n", p.why);
+		return 0;
+	}
+	return tap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
