@@ -1,8 +1,4 @@
-/* json.h - parse JSON text into a read-only tree
- *
- * The only header that stands between the runtime and the JSON library:
- * yajl is named in json_read.c and nowhere else.
- */
+/* json.h - parse JSON text into a read-only tree */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

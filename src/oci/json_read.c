@@ -1,87 +1,43 @@
-/* Theory of operation: check_text() first settles what yajl is lax about (overlong UTF-8, lone surrogates), then yajl's event
- * parser runs over the whole text at once and its callbacks hang one node per value under the innermost open container. Nothing
- * recurses; open[] is the stack. Numbers arrive as digits, so 64-bit values stay exact. Repeated names are looked for when an
- * object closes, by sorting when it is large, so that a hostile object costs n log n. yajl_tree is never used (it leaks and loses
- * numbers).
+/* Theory of operation: one pass over the text. value() reads a scalar or opens a container, next() goes on to where the following
+ * value begins and closes what ends in between; document() alternates the two. Nothing recurses: open[] is the stack, and one node
+ * per value hangs under the innermost open container. Numbers stay digits, so 64-bit values are exact. Raw newlines can stand
+ * between tokens only, so they are counted there. Repeated names are looked for when an object closes, by sorting when it is large,
+ * so that a hostile object costs n log n. What is not RFC 8259 is refused where it stands; a string is checked while its end is
+ * looked for.
  */
 #include "oci/json.h"
 
 #include "oci/utf8.h"
 
-#include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yajl/yajl_parse.h>
 
-#define FEW_MEMBERS 16 /* up to here comparing each with each beats sorting */
+#define FEW_MEMBERS 16   /* up to here comparing each with each beats sorting */
+#define SPARE       16   /* nodes that are allocated together */
+#define ROOM        1024 /* bytes for strings that are allocated together; */
+#define ROOM_MIN    32   /* what is left of it when the next are */
 
-struct builder {
+struct reader {
 	struct arena *arena;
-	const char *text;
-	yajl_handle yajl;
 	struct err *e;
-	const char *line_end; /* the newline that ends line, or the end of the text */
-	const char *end;
-	uint32_t line;
+	const char *s, *end; /* what is left to read */
+	uint32_t line;       /* of s */
 	uint32_t values;
 	unsigned depth;
-	bool failed;                       /* *e is set */
-	bool has_nul;                      /* there is an escaped NUL somewhere (yajl refuses raw ones) */
+	bool has_nul;                      /* the latest string has an escaped NUL (a raw one is refused) */
 	struct json *open[JSON_DEPTH_MAX]; /* containers being filled */
 	struct json *last[JSON_DEPTH_MAX]; /* their latest child */
 	const char *key;                   /* member name waiting for a value */
 	struct json *root;
+	struct json *spare; /* nodes not used yet */
+	unsigned spare_n;
+	char *room, *room_end; /* where short strings are copied to */
 };
 
-#define ONES UINT64_C(0x0101010101010101)
-#define TOPS (ONES << 7)
-
-/* Eight bytes at once, in whatever order the machine has them. */
-static uint64_t load8(const void *s)
-{
-	uint64_t w;
-
-	memcpy(&w, s, sizeof(w));
-	return w;
-}
-
-/* Not 0 when one of the eight bytes is c; needs no order, and short runs are the rule here, where memchr() takes long to begin. */
-static uint64_t has_byte(uint64_t w, unsigned char c)
-{
-	uint64_t x = w ^ ONES * c;
-
-	return (x - ONES) & ~x & TOPS;
-}
-
-static const char *find_newline(const char *s, const char *end)
-{
-	while (end - s >= 8 && !has_byte(load8(s), '\n'))
-		s += 8;
-	while (s < end && *s != '\n')
-		s++;
-	return s;
-}
-
-static void count_lines_to(struct builder *b, const char *here)
-{
-	while (b->line_end < here) {
-		b->line++;
-		b->line_end = find_newline(b->line_end + 1, b->end);
-	}
-}
-
-/* Up to the token being delivered. */
-static void count_lines(struct builder *b)
-{
-	size_t here = yajl_get_bytes_consumed(b->yajl);
-
-	if (here <= (size_t)(b->end - b->text))
-		count_lines_to(b, b->text + here);
-}
-
-/* ---- faults found by callbacks ---- */
+/* ---- faults ---- */
 
 __attribute__((cold)) static void add_step(char *path, size_t size, const struct json *parent, const struct json *v)
 {
@@ -93,136 +49,414 @@ __attribute__((cold)) static void add_step(char *path, size_t size, const struct
 		snprintf(path + n, size - n, "[%u]", parent->len - 1);
 }
 
-/* Stops the parse. v is a child of the innermost open container; NULL: the fault is where the parser stands, in that container. */
-__attribute__((cold)) static int fault(struct builder *b, const struct json *v, int code, const char *why)
+/* v is a child of the innermost open container; NULL: the fault is where the reader stands, in that container. */
+__attribute__((cold)) static int fault(struct reader *r, const struct json *v, int code, const char *why)
 {
 	char path[256] = "";
 
-	for (unsigned i = 1; i < b->depth; i++)
-		add_step(path, sizeof(path), b->open[i - 1], b->open[i]);
-	if (b->depth && v)
-		add_step(path, sizeof(path), b->open[b->depth - 1], v);
+	for (unsigned i = 1; i < r->depth; i++)
+		add_step(path, sizeof(path), r->open[i - 1], r->open[i]);
+	if (r->depth && v)
+		add_step(path, sizeof(path), r->open[r->depth - 1], v);
 	for (char *p = path; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
-	err_set(b->e, code, "line %u: %s%s%s", v ? v->line : b->line, path, path[0] || (v && b->depth) ? ": " : "", why);
-	b->failed = true;
+	return err_set(r->e, code, "line %u: %s%s%s", v ? v->line : r->line, path, path[0] || (v && r->depth) ? ": " : "", why);
+}
+
+__attribute__((cold)) static int malformed(struct reader *r, const char *why)
+{
+	return err_set(r->e, EINVAL, "line %u: malformed JSON: %s", r->line, r->s < r->end ? why : "the text ends too early");
+}
+
+/* ---- eight bytes at once ---- */
+
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS (ONES << 7)
+
+/* The first of the eight in the lowest byte. */
+static uint64_t load8(const char *s)
+{
+	uint64_t w;
+
+	memcpy(&w, s, sizeof(w));
+	return le64toh(w);
+}
+
+/* The lowest top bit that is set is in the first byte that is c. */
+static uint64_t find_byte(uint64_t w, unsigned char c)
+{
+	uint64_t x = w ^ ONES * c;
+
+	return (x - ONES) & ~x & TOPS;
+}
+
+/* The same for the first byte that is no plain character of a string: quote, backslash, control character or beyond ASCII. */
+static uint64_t find_special(uint64_t w)
+{
+	return find_byte(w, '"') | find_byte(w, '\\') | ((w - ONES * 0x20) & ~w & TOPS) | (w & TOPS);
+}
+
+/* ---- tokens ---- */
+
+static const char *skip_blanks(const char *s, const char *end)
+{
+	for (; end - s >= 8; s += 8) {
+		uint64_t other = load8(s) ^ ONES * ' ';
+
+		if (other)
+			return s + __builtin_ctzll(other) / 8;
+	}
+	while (s < end && *s == ' ')
+		s++;
+	return s;
+}
+
+/* The next character that is no space; 0 at the end of the text, and for a NUL, which nobody expects either. */
+static char peek(struct reader *r)
+{
+	while (r->s < r->end) {
+		char c = *r->s;
+
+		if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
+			return c;
+		r->line += c == '\n';
+		r->s = skip_blanks(r->s + 1, r->end);
+	}
+	return '\0';
+}
+
+static const char *skip_plain(const char *s, const char *end)
+{
+	for (; end - s >= 8; s += 8) {
+		uint64_t special = find_special(load8(s));
+
+		if (special)
+			return s + __builtin_ctzll(special) / 8;
+	}
+	while (s < end && (unsigned char)*s >= 0x20 && (unsigned char)*s < 0x80 && *s != '"' && *s != '\\')
+		s++;
+	return s;
+}
+
+/* The code unit of the \uXXXX escape at s, -1 when there is none. */
+static int escaped_unit(const char *s, const char *end)
+{
+	int unit = 0;
+
+	if (end - s < 6 || s[0] != '\\' || s[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++) {
+		int c = s[i] | 32;
+
+		if (!(s[i] >= '0' && s[i] <= '9') && !(c >= 'a' && c <= 'f'))
+			return -1;
+		unit = unit << 4 | (s[i] <= '9' ? s[i] - '0' : c - 'a' + 10);
+	}
+	return unit;
+}
+
+static char *put_utf8(char *out, unsigned c)
+{
+	if (c < 0x80) {
+		*out++ = (char)c;
+		return out;
+	}
+	if (c < 0x800) {
+		*out++ = (char)(0xC0 | c >> 6);
+	} else if (c < 0x10000) {
+		*out++ = (char)(0xE0 | c >> 12);
+		*out++ = (char)(0x80 | (c >> 6 & 0x3F));
+	} else {
+		*out++ = (char)(0xF0 | c >> 18);
+		*out++ = (char)(0x80 | (c >> 12 & 0x3F));
+		*out++ = (char)(0x80 | (c >> 6 & 0x3F));
+	}
+	*out++ = (char)(0x80 | (c & 0x3F));
+	return out;
+}
+
+/* Decodes the \u escape, or the pair of them, at the reader's place to *out. */
+static int unicode_escape(struct reader *r, char **out)
+{
+	int unit = escaped_unit(r->s, r->end), second;
+
+	if (unit < 0)
+		return malformed(r, "\\u without four hexadecimal digits");
+	r->s += 6;
+	r->has_nul |= unit == 0;
+	if (unit < 0xD800 || unit > 0xDFFF) {
+		*out = put_utf8(*out, (unsigned)unit);
+		return 0;
+	}
+	second = escaped_unit(r->s, r->end);
+	if (unit >= 0xDC00 || second < 0xDC00 || second > 0xDFFF)
+		return err_set(r->e, EINVAL, "line %u: an escape is half of a surrogate pair", r->line);
+	r->s += 6;
+	*out = put_utf8(*out, 0x10000 + ((unsigned)(unit - 0xD800) << 10 | (unsigned)(second - 0xDC00)));
 	return 0;
+}
+
+static int escape(struct reader *r, char **out)
+{
+	static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+	const char *letter = r->end - r->s >= 2 && r->s[1] ? strchr(letters, r->s[1]) : NULL;
+
+	if (!letter)
+		return unicode_escape(r, out);
+	*(*out)++ = meant[letter - letters];
+	r->s += 2;
+	return 0;
+}
+
+/* Where the string at s ends: at its quote or, when that is missing, with the text. */
+static const char *string_end(const char *s, const char *end)
+{
+	for (s = skip_plain(s, end); s < end && *s != '"'; s = skip_plain(s, end))
+		s += *s == '\\' && end - s > 1 ? 2 : 1;
+	return s;
+}
+
+/* Reads what is not plain in a string, up to its closing quote; out has room for as many bytes as are read, decoded they are fewer.
+ * Returns where the string ends. */
+static char *mixed_string(struct reader *r, char *out)
+{
+	for (;;) {
+		const char *from = r->s;
+		size_t n;
+
+		r->s = skip_plain(from, r->end);
+		memcpy(out, from, (size_t)(r->s - from));
+		out += r->s - from;
+		if (r->s < r->end && *r->s == '"')
+			return out;
+		if (r->s == r->end || (unsigned char)*r->s < 0x20) {
+			malformed(r, "control character in a string");
+			return NULL;
+		}
+		if (*r->s == '\\') {
+			if (escape(r, &out) < 0)
+				return NULL;
+			continue;
+		}
+		n = utf8_char((const unsigned char *)r->s, (size_t)(r->end - r->s));
+		if (!n) {
+			err_set(r->e, EINVAL, "line %u: text is not UTF-8", r->line);
+			return NULL;
+		}
+		memcpy(out, r->s, n);
+		out += n;
+		r->s += n;
+	}
+}
+
+/* Reads a string that is not plain, or does not fit into the room: a place of its own in the arena. */
+static int long_string(struct reader *r, const char **text, uint32_t *len)
+{
+	char *copy = arena_alloc(r->arena, (size_t)(string_end(r->s, r->end) - r->s) + 1), *last = mixed_string(r, copy);
+
+	if (!last)
+		return -EINVAL;
+	*text = copy;
+	*len = (uint32_t)(last - copy);
+	r->s++;
+	return 0;
+}
+
+static void more_room(struct reader *r)
+{
+	size_t left = (size_t)(r->end - r->s) + ROOM_MIN, size = left < ROOM ? left : ROOM;
+
+	r->room = arena_alloc(r->arena, size);
+	r->room_end = r->room + size;
+}
+
+/* Reads the string whose opening quote is next: copied and looked through at the same time, eight bytes each. */
+static int string(struct reader *r, const char **text, uint32_t *len)
+{
+	const char *s = ++r->s;
+
+	if (r->room_end - r->room < ROOM_MIN)
+		more_room(r);
+	for (char *out = r->room; r->end - s >= 8 && r->room_end - out > 8; s += 8, out += 8) {
+		uint64_t special = find_special(load8(s));
+
+		memcpy(out, s, 8);
+		if (!special)
+			continue;
+		unsigned n = (unsigned)__builtin_ctzll(special) / 8;
+
+		if (s[n] != '"')
+			break;
+		out[n] = '\0';
+		*text = r->room;
+		*len = (uint32_t)(s + n - r->s);
+		r->room = out + n + 1;
+		r->s = s + n + 1;
+		return 0;
+	}
+	return long_string(r, text, len);
+}
+
+static const char *skip_digits(const char *s, const char *end)
+{
+	while (s < end && *s >= '0' && *s <= '9')
+		s++;
+	return s;
+}
+
+/* The end of the number at s; NULL when it is none. */
+static const char *number_end(const char *s, const char *end)
+{
+	const char *from = s += s < end && *s == '-';
+
+	s = s < end && *s == '0' ? s + 1 : skip_digits(s, end);
+	if (s == from)
+		return NULL;
+	if (s < end && *s == '.') {
+		from = ++s;
+		s = skip_digits(s, end);
+		if (s == from)
+			return NULL;
+	}
+	if (s == end || (*s | 32) != 'e')
+		return s;
+	s++;
+	from = s += s < end && (*s == '+' || *s == '-');
+	s = skip_digits(s, end);
+	return s == from ? NULL : s;
 }
 
 /* ---- building the tree ---- */
 
-static struct json *add(struct builder *b, enum json_type type)
+static struct json *add(struct reader *r, enum json_type type)
 {
-	count_lines(b);
-	if (b->values++ == JSON_VALUES_MAX) {
-		fault(b, NULL, E2BIG, "the document has too many values");
+	if (r->values++ == JSON_VALUES_MAX) {
+		fault(r, NULL, E2BIG, "the document has too many values");
 		return NULL;
 	}
-	struct json *v = arena_new(b->arena, struct json);
+	if (!r->spare_n) {
+		r->spare = arena_alloc(r->arena, SPARE * sizeof(*r->spare));
+		r->spare_n = SPARE;
+	}
+	struct json *v = r->spare++;
 
+	r->spare_n--;
 	v->type = (uint8_t)type;
-	v->line = b->line;
-	if (b->depth == 0) {
-		b->root = v;
+	v->line = r->line;
+	if (r->depth == 0) {
+		r->root = v;
 		return v;
 	}
-	struct json *parent = b->open[b->depth - 1];
-	struct json *prev = b->last[b->depth - 1];
+	struct json *parent = r->open[r->depth - 1];
+	struct json *prev = r->last[r->depth - 1];
 
-	v->key = b->key;
-	b->key = NULL;
+	v->key = r->key;
+	r->key = NULL;
 	if (prev)
 		prev->next = v;
 	else
 		parent->child = v;
-	b->last[b->depth - 1] = v;
+	r->last[r->depth - 1] = v;
 	parent->len++;
 	return v;
 }
 
-static int on_null(void *ctx)
+static int open_container(struct reader *r, enum json_type type)
 {
-	return add(ctx, JSON_NULL) != NULL;
-}
-
-static int on_bool(void *ctx, int truth)
-{
-	struct json *v = add(ctx, JSON_BOOL);
-
-	if (v)
-		v->truth = truth;
-	return v != NULL;
-}
-
-static int on_number(void *ctx, const char *s, size_t len)
-{
-	struct builder *b = ctx;
-	struct json *v = add(b, JSON_NUMBER);
+	if (r->depth == JSON_DEPTH_MAX)
+		return fault(r, NULL, EINVAL, "nested too deeply");
+	struct json *v = add(r, type);
 
 	if (!v)
-		return 0;
-	v->text = arena_strndup(b->arena, s, len);
-	v->len = (uint32_t)len;
-	return 1;
+		return -E2BIG;
+	r->open[r->depth] = v;
+	r->last[r->depth] = NULL;
+	r->depth++;
+	r->s++;
+	return 0;
 }
 
-static int on_string(void *ctx, const unsigned char *s, size_t len)
+static int add_string(struct reader *r)
 {
-	struct builder *b = ctx;
-	struct json *v = add(b, JSON_STRING);
+	struct json *v = add(r, JSON_STRING);
 
 	if (!v)
-		return 0;
-	if (b->has_nul && memchr(s, '\0', len))
-		return fault(b, v, EINVAL, "string contains a NUL character");
-	v->text = arena_strndup(b->arena, (const char *)s, len);
-	v->len = (uint32_t)len;
-	return 1;
+		return -E2BIG;
+	if (string(r, &v->text, &v->len) < 0)
+		return -EINVAL;
+	return r->has_nul ? fault(r, v, EINVAL, "string contains a NUL character") : 0;
 }
 
-static int on_key(void *ctx, const unsigned char *s, size_t len)
+static int add_number(struct reader *r)
 {
-	struct builder *b = ctx;
+	const char *end = number_end(r->s, r->end);
 
-	if (b->has_nul && memchr(s, '\0', len)) {
-		count_lines(b);
-		return fault(b, NULL, EINVAL, "member name contains a NUL character");
+	if (!end)
+		return malformed(r, "not a number");
+	struct json *v = add(r, JSON_NUMBER);
+
+	if (!v)
+		return -E2BIG;
+	v->len = (uint32_t)(end - r->s);
+	v->text = arena_strndup(r->arena, r->s, v->len);
+	r->s = end;
+	return 0;
+}
+
+static int add_word(struct reader *r, const char *word, enum json_type type)
+{
+	size_t len = strlen(word);
+
+	if ((size_t)(r->end - r->s) < len || memcmp(r->s, word, len) != 0)
+		return malformed(r, "expected a value");
+	struct json *v = add(r, type);
+
+	if (!v)
+		return -E2BIG;
+	v->truth = word[0] == 't';
+	r->s += len;
+	return 0;
+}
+
+/* Reads a scalar, or the beginning of a container. */
+static int value(struct reader *r)
+{
+	char c = peek(r);
+
+	switch (c) {
+	case '"':
+		return add_string(r);
+	case '{':
+		return open_container(r, JSON_OBJECT);
+	case '[':
+		return open_container(r, JSON_ARRAY);
+	case 't':
+		return add_word(r, "true", JSON_BOOL);
+	case 'f':
+		return add_word(r, "false", JSON_BOOL);
+	case 'n':
+		return add_word(r, "null", JSON_NULL);
+	default:
+		return c == '-' || (c >= '0' && c <= '9') ? add_number(r) : malformed(r, "expected a value");
 	}
-	b->key = arena_strndup(b->arena, (const char *)s, len);
-	return 1;
 }
 
-static int open_container(struct builder *b, enum json_type type)
+/* Reads a member's name and its colon. */
+static int name(struct reader *r)
 {
-	if (b->depth == JSON_DEPTH_MAX) {
-		count_lines(b);
-		return fault(b, NULL, EINVAL, "nested too deeply");
-	}
-	struct json *v = add(b, type);
+	uint32_t len;
 
-	if (!v)
-		return 0;
-	b->open[b->depth] = v;
-	b->last[b->depth] = NULL;
-	b->depth++;
-	return 1;
-}
-
-static int on_map(void *ctx)
-{
-	return open_container(ctx, JSON_OBJECT);
-}
-
-static int on_array(void *ctx)
-{
-	return open_container(ctx, JSON_ARRAY);
-}
-
-static int on_array_end(void *ctx)
-{
-	((struct builder *)ctx)->depth--;
-	return 1;
+	if (peek(r) != '"')
+		return malformed(r, "expected a member name");
+	if (string(r, &r->key, &len) < 0)
+		return -EINVAL;
+	if (r->has_nul)
+		return fault(r, NULL, EINVAL, "member name contains a NUL character");
+	if (peek(r) != ':')
+		return malformed(r, "expected a colon");
+	r->s++;
+	return 0;
 }
 
 /* ---- repeated names ---- */
@@ -231,7 +465,7 @@ static const struct json *repeated_of_few(const struct json *object)
 {
 	for (const struct json *m = object->child; m; m = m->next)
 		for (const struct json *o = object->child; o != m; o = o->next)
-			if (!strcmp(o->key, m->key))
+			if (o->key[0] == m->key[0] && !strcmp(o->key, m->key))
 				return m;
 	return NULL;
 }
@@ -255,136 +489,71 @@ static const struct json *repeated_of_many(struct arena *a, const struct json *o
 	return NULL;
 }
 
-static int on_map_end(void *ctx)
+static int close_container(struct reader *r)
 {
-	struct builder *b = ctx;
-	const struct json *object = b->open[b->depth - 1];
-	const struct json *twice = object->len <= FEW_MEMBERS ? repeated_of_few(object) : repeated_of_many(b->arena, object);
+	const struct json *v = r->open[r->depth - 1], *twice = NULL;
 
+	if (v->type == JSON_OBJECT)
+		twice = v->len <= FEW_MEMBERS ? repeated_of_few(v) : repeated_of_many(r->arena, v);
 	if (twice)
-		return fault(b, twice, EINVAL, "member name is repeated");
-	b->depth--;
-	return 1;
-}
-
-static const yajl_callbacks callbacks = {
-	.yajl_null = on_null,
-	.yajl_boolean = on_bool,
-	.yajl_number = on_number,
-	.yajl_string = on_string,
-	.yajl_start_map = on_map,
-	.yajl_map_key = on_key,
-	.yajl_end_map = on_map_end,
-	.yajl_start_array = on_array,
-	.yajl_end_array = on_array_end,
-};
-
-/* ---- what yajl does not check ---- */
-
-/* The code unit of the \uXXXX escape at s, -1 when there is none. */
-static int escaped_unit(const unsigned char *s, size_t left)
-{
-	int unit = 0;
-
-	if (left < 6 || s[0] != '\\' || s[1] != 'u')
-		return -1;
-	for (int i = 2; i < 6; i++) {
-		if (!isxdigit(s[i]))
-			return -1;
-		unit = unit << 4 | (s[i] <= '9' ? s[i] - '0' : (s[i] | 32) - 'a' + 10);
-	}
-	return unit;
-}
-
-/* Bytes of the escape at s; 0 when it is half of a surrogate pair. Escapes that are no JSON are left to yajl. */
-static size_t check_escape(struct builder *b, const unsigned char *s, size_t left)
-{
-	int unit = escaped_unit(s, left);
-
-	b->has_nul |= unit == 0;
-	if (unit < 0xD800 || unit > 0xDFFF)
-		return left < 2 ? 1 : 2;
-	int second = escaped_unit(s + 6, left - 6);
-
-	return unit < 0xDC00 && second >= 0xDC00 && second <= 0xDFFF ? 12 : 0;
-}
-
-/* Whether the eight bytes are ASCII without a backslash. */
-static bool plain8(uint64_t w)
-{
-	return !((w & TOPS) | has_byte(w, '\\'));
-}
-
-static int check_text(struct builder *b)
-{
-	const unsigned char *s = (const unsigned char *)b->text, *end = (const unsigned char *)b->end;
-
-	while (s < end) {
-		if (end - s >= 8 && plain8(load8(s))) {
-			s += 8;
-			continue;
-		}
-		size_t n = *s == '\\' ? check_escape(b, s, (size_t)(end - s)) : utf8_char(s, (size_t)(end - s));
-
-		if (!n) {
-			count_lines_to(b, (const char *)s);
-			return err_set(b->e, EINVAL, "line %u: %s", b->line,
-				       *s == '\\' ? "an escape is half of a surrogate pair" : "text is not UTF-8");
-		}
-		s += n;
-	}
+		return fault(r, twice, EINVAL, "member name is repeated");
+	r->depth--;
+	r->s++;
 	return 0;
 }
 
 /* ---- */
 
-/* yajl's own words, first line, without their class. */
-static int malformed(struct builder *b)
+/* Goes on to where the next value begins, closing containers that end: 1; 0 when there is none. */
+static int next(struct reader *r)
 {
-	unsigned char *text = yajl_get_error(b->yajl, 0, NULL, 0);
-	const char *why = text ? strstr((const char *)text, ": ") : NULL;
-	int r = why ? err_set(b->e, EINVAL, "line %u: malformed JSON: %.*s", b->line, (int)strcspn(why + 2, "\n"), why + 2)
-		    : err_set(b->e, EINVAL, "line %u: malformed JSON", b->line);
+	while (r->depth) {
+		const struct json *in = r->open[r->depth - 1];
+		bool object = in->type == JSON_OBJECT;
+		char c = peek(r);
 
-	if (text)
-		yajl_free_error(b->yajl, text);
-	return r;
+		if (c == (object ? '}' : ']')) {
+			int closed = close_container(r);
+
+			if (closed < 0)
+				return closed;
+			continue;
+		}
+		if (in->len && c != ',')
+			return malformed(r, object ? "expected a comma or }" : "expected a comma or ]");
+		r->s += in->len != 0;
+		return object && name(r) < 0 ? -EINVAL : 1;
+	}
+	return 0;
 }
 
-static int run(struct builder *b, const char *text, size_t len)
+static int document(struct reader *r)
 {
-	yajl_status st = yajl_parse(b->yajl, (const unsigned char *)text, len);
+	int more;
 
-	if (st == yajl_status_ok) {
-		/* all is consumed; from here on yajl counts from 0 again */
-		count_lines_to(b, b->end);
-		st = yajl_complete_parse(b->yajl);
-	} else {
-		count_lines(b);
-	}
-	if (st == yajl_status_ok)
-		return 0;
-	return b->failed ? -b->e->code : malformed(b);
+	do {
+		int got = value(r);
+
+		if (got < 0)
+			return got;
+		more = next(r);
+	} while (more > 0);
+	if (more < 0)
+		return more;
+	peek(r);
+	return r->s < r->end ? malformed(r, "something follows the value") : 0;
 }
 
 int json_parse(struct arena *a, const char *text, size_t len, const struct json **out, struct err *e)
 {
-	struct builder b = { .arena = a, .text = text, .end = text + len, .e = e, .line = 1 };
+	struct reader reader = { .arena = a, .s = text, .end = text + len, .e = e, .line = 1 };
 
 	if (len > JSON_TEXT_MAX)
 		return err_set(e, E2BIG, "JSON text is %zu bytes, the limit is %u", len, JSON_TEXT_MAX);
-	b.line_end = find_newline(text, b.end);
-	int r = check_text(&b);
+	int r = document(&reader);
 
-	if (r < 0)
-		return r;
-	b.yajl = yajl_alloc(&callbacks, NULL, &b);
-	if (!b.yajl)
-		return err_set(e, ENOMEM, "out of memory");
-	r = run(&b, text, len);
-	yajl_free(b.yajl);
 	if (r == 0)
-		*out = b.root;
+		*out = reader.root;
 	return r;
 }
 

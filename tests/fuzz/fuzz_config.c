@@ -1,5 +1,7 @@
 /* Feeds arbitrary bytes to every parser of oci/ and holds the results against each other: what check and parse say of one text must
- * agree, and a state that was read must be written and read back the same. A broken promise aborts. */
+ * agree, a state that was read must be written and read back the same, and yajl must read the same JSON. A broken promise aborts.
+ */
+#include "json_oracle.h"
 #include "oci/state.h"
 
 #include <stdint.h>
@@ -82,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
 
+	insist(!json_oracle_objects(text, size));
 	check_config(text, size);
 	check_parts(text, size);
 	check_state(text, size);

@@ -39,10 +39,13 @@ static void run_cases(const struct text_case *c, size_t n)
 static void a_document_is_one_value_and_nothing_else(void)
 {
 	RUN({ "{}", "" }, { "[1]", "" }, { "12", "" }, { " null \n", "" }, { "\"x\"", "" },
-	    { "", "line 1: malformed JSON: premature EOF" }, { " \n\n", "line 3: malformed JSON: premature EOF" },
-	    { "{} {}", "line 1: malformed JSON: trailing garbage" }, { "{}\n\n,", "line 3: malformed JSON: trailing garbage" },
-	    { "[1", "line 1: malformed JSON: premature EOF" },
-	    { "\xEF\xBB\xBF{}", "line 1: malformed JSON: invalid char in json text." });
+	    { "", "line 1: malformed JSON: the text ends too early" },
+	    { " \n\n", "line 3: malformed JSON: the text ends too early" },
+	    { "{} {}", "line 1: malformed JSON: something follows the value" },
+	    { "1 \"x", "line 1: malformed JSON: something follows the value" },
+	    { "{}\n\n,", "line 3: malformed JSON: something follows the value" },
+	    { "[1", "line 1: malformed JSON: the text ends too early" },
+	    { "\xEF\xBB\xBF{}", "line 1: malformed JSON: expected a value" });
 }
 
 static void only_rfc_8259_is_accepted(void)
@@ -107,8 +110,8 @@ static void nul_is_refused_wherever_it_stands(void)
 	RUN({ "{\"a\": [\"x\", \"y\\u0000z\"]}", "line 1: a[1]: string contains a NUL character" },
 	    { "{\"a\": {\n\"b\\u0000\": 1}}", "line 2: a: member name contains a NUL character" },
 	    { "{\"\\u0000\": 1}", "line 1: member name contains a NUL character" });
-	expect_str(fault_of(&a, "[\"a\0b\"]", 7), "line 1: malformed JSON: invalid character inside string.");
-	expect_str(fault_of(&a, "{}\0", 3), "line 1: malformed JSON: trailing garbage");
+	expect_str(fault_of(&a, "[\"a\0b\"]", 7), "line 1: malformed JSON: control character in a string");
+	expect_str(fault_of(&a, "{}\0", 3), "line 1: malformed JSON: something follows the value");
 }
 
 static void a_repeated_member_is_refused_with_its_path(void)

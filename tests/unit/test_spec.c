@@ -438,7 +438,7 @@ static void check_lists_every_problem_where_parse_stops_at_the_first(void)
 	expect_str(e.text, "line 2: process.cwd: \"x\" is not an absolute path");
 	expect(oci_spec_check(&a, "{\"ociVersion\":\"1.0.0\"}", 22, &spec, &p, &e) == 0 && spec && p.n == 0);
 	expect(oci_spec_check(&a, "{\n", 2, &spec, &p, &e) == -EINVAL && p.n == 1);
-	expect_str(p.v[0], "line 2: malformed JSON: premature EOF");
+	expect_str(p.v[0], "line 2: malformed JSON: the text ends too early");
 }
 
 /* ---- every field of the tables, with every wrong type ---- */

@@ -67,7 +67,7 @@ static void damaged_documents_are_refused(void)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{ "", "line 1: malformed JSON: premature EOF" },
+		{ "", "line 1: malformed JSON: the text ends too early" },
 		{ "[]", "line 1: document: expected object, got array" },
 		{ "{}", "line 1: document: member \"version\" is required" },
 		{ "{\"version\": -1}", "line 1: version: -1 is out of range, 0 to 4294967295" },

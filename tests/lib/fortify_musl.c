@@ -1,7 +1,7 @@
 /* fortify_musl.c - the checked functions that Debian's static archives call and musl lacks
  *
- * Debian compiles its archives for glibc with _FORTIFY_SOURCE, so libyajl_s.a (and libcap.a, libseccomp.a) call these instead of
- * memcpy() and friends. Linked into the musl program only; the checks are kept.
+ * Debian compiles its archives for glibc with _FORTIFY_SOURCE, so libyajl_s.a and libseccomp.a call these instead of memcpy()
+ * and friends. Linked into tests with musl only; the checks are kept.
  */
 #include <stdarg.h>
 #include <stdio.h>
