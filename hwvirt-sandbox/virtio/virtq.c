@@ -48,6 +48,7 @@ int virtq_start(struct virtq *q, const struct guest_mem *mem, const struct virtq
 		return err_set(e, EINVAL, "a queue's part is not aligned");
 	*q = (struct virtq){
 		.mem = mem,
+		.layout = *l,
 		.desc = (struct virtq_desc *)guest_range(mem, l->desc, n * sizeof(struct virtq_desc)),
 		.avail = (uint16_t *)guest_range(mem, l->avail, 6 + 2 * n),
 		.used = (uint16_t *)guest_range(mem, l->used, 6 + 8 * n),

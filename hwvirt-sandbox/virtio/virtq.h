@@ -27,6 +27,7 @@ struct virtq_layout {
 
 struct virtq {
 	const struct guest_mem *mem; /* borrowed */
+	struct virtq_layout layout;
 	struct virtq_desc *desc;     /* guest memory, like the next two */
 	uint16_t *avail;             /* flags, idx, ring[size], used_event */
 	uint16_t *used;              /* flags, idx, ring[size] of {u32 id, u32 len}, avail_event */
