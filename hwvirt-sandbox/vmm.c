@@ -148,22 +148,40 @@ static int watch(const struct vmm *v, int fd, uint64_t data, struct err *e)
 	return epoll_ctl(v->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? err_errno(e, "epoll") : 0;
 }
 
-/* What the loop knows a descriptor by. */
-static uint64_t tag(unsigned slot, unsigned queue)
+/* What the loop knows a descriptor by: a slot, and which of its queues or other events. */
+enum { EVENT_POLL = 0xfe, EVENT_CALL = 0xff };
+#define TAG_STOP UINT64_MAX
+
+static uint64_t tag(unsigned slot, unsigned event)
 {
-	return (uint64_t)slot << 8 | queue;
+	return (uint64_t)slot << 8 | event;
 }
 
-#define TAG_STOP UINT64_MAX
+static int notify_by(struct vmm *v, unsigned slot, unsigned queue, int event_fd, struct err *e)
+{
+	return kvm_vm_ioeventfd(&v->vm, X86_MMIO_BASE + slot * X86_MMIO_SIZE + VIRTIO_MMIO_QUEUE_NOTIFY, queue, event_fd, e);
+}
 
 static int add_queue(struct vmm *v, struct slot *s, unsigned slot, unsigned queue, struct err *e)
 {
-	uint64_t notify = X86_MMIO_BASE + slot * X86_MMIO_SIZE + VIRTIO_MMIO_QUEUE_NOTIFY;
 	int r = new_event(&s->kick_fd[queue], e);
 
 	if (r >= 0)
-		r = kvm_vm_ioeventfd(&v->vm, notify, queue, s->kick_fd[queue], e);
+		r = notify_by(v, slot, queue, s->kick_fd[queue], e);
 	return r < 0 ? r : watch(v, s->kick_fd[queue], tag(slot, queue), e);
+}
+
+static int add_queues(struct vmm *v, struct slot *s, unsigned slot, const struct virtio_device *d, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < d->ops->n_queues; i++)
+		r = d->remote ? notify_by(v, slot, i, d->remote->kick_fd[i], e) : add_queue(v, s, slot, i, e);
+	if (r >= 0 && d->remote)
+		r = watch(v, d->remote->call_fd, tag(slot, EVENT_CALL), e);
+	if (r >= 0 && d->ops->ready)
+		r = watch(v, d->poll_fd, tag(slot, EVENT_POLL), e);
+	return r;
 }
 
 static int wire(struct vmm *v, struct slot *s, unsigned slot, struct virtio_device *d, struct err *e)
@@ -175,8 +193,8 @@ static int wire(struct vmm *v, struct slot *s, unsigned slot, struct virtio_devi
 	range.write = slot_write;
 	if (r >= 0)
 		r = kvm_vm_irqfd(&v->vm, X86_MMIO_IRQ + slot, s->irq_fd, e);
-	for (unsigned i = 0; r >= 0 && i < d->ops->n_queues; i++)
-		r = add_queue(v, s, slot, i, e);
+	if (r >= 0)
+		r = add_queues(v, s, slot, d, e);
 	return r < 0 ? r : bus_add(&v->mmio, &range, e);
 }
 
@@ -199,18 +217,35 @@ int vmm_add(struct vmm *v, struct virtio_device *d, struct err *e)
 }
 
 /* ---- the device thread ---- */
+/* True: there is more to do, when the others had their turn. */
+static bool turn(struct slot *s, unsigned event)
+{
+	struct virtio_device *d = s->mmio.device;
+
+	if (event < VIRTIO_QUEUES_MAX)
+		return virtio_mmio_kick(&s->mmio, event);
+	if (event == EVENT_POLL)
+		d->ops->ready(d);
+	else
+		d->interrupt(d->transport, VIRTIO_IRQ_QUEUE);
+	return false;
+}
+
 static void serve(struct vmm *v, uint64_t data)
 {
 	struct slot *s = &v->slots[data >> 8];
-	unsigned queue = data & 0xff;
+	unsigned event = data & 0xff;
 	bool more;
 
-	drain_event(s->kick_fd[queue]);
+	if (event < VIRTIO_QUEUES_MAX)
+		drain_event(s->kick_fd[event]);
+	else if (event == EVENT_CALL)
+		drain_event(s->mmio.device->remote->call_fd);
 	pthread_mutex_lock(&s->lock);
-	more = virtio_mmio_kick(&s->mmio, queue);
+	more = turn(s, event);
 	pthread_mutex_unlock(&s->lock);
-	if (more) /* the others first */
-		signal_event(s->kick_fd[queue]);
+	if (more)
+		signal_event(s->kick_fd[event]);
 }
 
 static void *loop(void *arg)
