@@ -1,14 +1,17 @@
 /* vmboot.c - boots a kernel in a virtual machine, for development and tests
  *
- *   vmboot --kernel FILE [--initrd FILE] [--cmdline TEXT] [--mem MIB] [--cpus N] [--serial] [--pit]
+ *   vmboot --kernel FILE [--initrd FILE] [--cmdline TEXT] [--mem MIB] [--cpus N] [--share DIR] [--serial] [--pit]
  *   vmboot --probe
  *
- * With --serial the guest's serial port goes to stdout. Ends with the status that the guest writes to its exit port
- * (VMM_EXIT_PORT), with 0 when it resets, and with 125 and the reason on stderr when something went wrong on our side. --probe says
- * whether this machine can run guests: status 0, or 1 and why not.
+ * The guest has an entropy device, and with --share a file system device "share" (mount -t virtiofs share ...), served by a process
+ * of its own that has the directory and no machine. With --serial the guest's serial port goes to stdout. Ends with the status that
+ * the guest writes to its exit port (VMM_EXIT_PORT), with 0 when it resets, and with 125 and the reason on stderr when something
+ * went wrong on our side. --probe says whether this machine can run guests: status 0, or 1 and why not.
  */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "hwvirt-sandbox/kvm/probe.h"
+#include "hwvirt-sandbox/virtio/fs.h"
 #include "hwvirt-sandbox/virtio/rng.h"
 #include "hwvirt-sandbox/vmm.h"
 
@@ -16,25 +19,22 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
 
 struct options {
-	const char *kernel, *initrd, *cmdline;
+	const char *kernel, *initrd, *cmdline, *share;
 	unsigned long mem_mib, cpus;
 	bool serial, pit, probe;
 };
 
 static const struct option known[] = {
-	{ "kernel", required_argument, NULL, 'k' },
-	{ "initrd", required_argument, NULL, 'i' },
-	{ "cmdline", required_argument, NULL, 'c' },
-	{ "mem", required_argument, NULL, 'm' },
-	{ "cpus", required_argument, NULL, 'n' },
-	{ "serial", no_argument, NULL, 's' },
-	{ "pit", no_argument, NULL, 't' },
-	{ "probe", no_argument, NULL, 'p' },
-	{ 0 },
+	{ "kernel", required_argument, NULL, 'k' },  { "initrd", required_argument, NULL, 'i' },
+	{ "cmdline", required_argument, NULL, 'c' }, { "mem", required_argument, NULL, 'm' },
+	{ "cpus", required_argument, NULL, 'n' },    { "share", required_argument, NULL, 'd' },
+	{ "serial", no_argument, NULL, 's' },        { "pit", no_argument, NULL, 't' },
+	{ "probe", no_argument, NULL, 'p' },         { 0 },
 };
 
 static bool take(struct options *o, int option)
@@ -54,6 +54,9 @@ static bool take(struct options *o, int option)
 		return true;
 	case 'n':
 		o->cpus = strtoul(optarg, NULL, 10);
+		return true;
+	case 'd':
+		o->share = optarg;
 		return true;
 	case 's':
 		return o->serial = true;
@@ -94,21 +97,95 @@ static int open_file(const char *name, int *out, struct err *e)
 	return name && *out < 0 ? err_errno(e, "%s", name) : 0;
 }
 
-static int run(struct vmm_config *c, struct vm_end *end, struct err *e)
-{
+struct devices {
 	struct virtio_rng rng;
+	struct virtio_fs fs;
+	int dir_fd;   /* the share */
+	pid_t server; /* of it */
+};
+
+/* The server keeps what it serves with, and neither the machine nor its files. */
+static int serve(const struct devices *s, const struct virtio_fs_peer *peer, const struct guest_mem *mem, struct err *e)
+{
+	static const struct fuse_options o = {
+		.cache = FUSE_CACHE_AUTO, .inodes_max = 1 << 20, .fds_max = 256, .files_max = 65536
+	};
+	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, s->dir_fd };
+	int r;
+
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		keep[3 + i] = i < peer->n_queues ? peer->remote.kick_fd[i] : -EBADF;
+	r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), e);
+	return r < 0 ? r : fs_serve(peer, mem, s->dir_fd, &o, e);
+}
+
+static int fork_server(struct devices *s, struct virtio_fs_peer *peer, const struct guest_mem *mem, struct err *e)
+{
+	s->server = fork();
+	if (s->server < 0)
+		return err_errno(e, "fork");
+	if (s->server == 0) {
+		int r = serve(s, peer, mem, e);
+
+		if (r < 0)
+			fprintf(stderr, "vmboot: share: %s\n", e->text);
+		_exit(r < 0);
+	}
+	close_fd(&peer->channel_fd);
+	return 0;
+}
+
+static int add_share(struct vmm *v, const char *dir, struct devices *s, struct err *e)
+{
+	struct virtio_fs_peer peer;
+	int r;
+
+	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0)
+		return err_errno(e, "%s", dir);
+	r = virtio_fs_init(&s->fs, vmm_memory(v), "share", 1, &peer, e);
+	if (r < 0)
+		return r;
+	r = fork_server(s, &peer, vmm_memory(v), e);
+	return r < 0 ? r : vmm_add(v, &s->fs.device, e);
+}
+
+/* The server ends when the device does. */
+static void drop_share(struct devices *s)
+{
+	if (s->fs.device.ops)
+		virtio_fs_release(&s->fs);
+	if (s->server > 0)
+		waitpid(s->server, NULL, 0);
+	close_fd(&s->dir_fd);
+}
+
+static int run_with(struct vmm *v, const char *dir, struct devices *d, struct vm_end *end, struct err *e)
+{
+	int r;
+
+	virtio_rng_init(&d->rng, vmm_memory(v));
+	r = vmm_add(v, &d->rng.device, e);
+	if (r >= 0 && dir)
+		r = add_share(v, dir, d, e);
+	if (r >= 0)
+		r = vmm_start(v, e);
+	if (r >= 0)
+		vmm_wait(v, end);
+	return r;
+}
+
+static int run(struct vmm_config *c, const char *dir, struct vm_end *end, struct err *e)
+{
+	struct devices d = { .dir_fd = -EBADF };
 	struct vmm *v;
 	int r = vmm_new(c, &v, e);
 
 	if (r < 0)
 		return r;
-	virtio_rng_init(&rng, vmm_memory(v));
-	r = vmm_add(v, &rng.device, e);
-	if (r >= 0)
-		r = vmm_start(v, e);
-	if (r >= 0)
-		vmm_wait(v, end);
+	r = run_with(v, dir, &d, end, e);
 	vmm_free(v);
+	drop_share(&d);
 	return r;
 }
 
@@ -132,7 +209,7 @@ static int boot(const struct options *o, struct vm_end *end, struct err *e)
 		return r;
 	c.kernel_fd = kernel_fd;
 	c.initrd_fd = initrd_fd;
-	return run(&c, end, e);
+	return run(&c, o->share, end, e);
 }
 
 int main(int argc, char **argv)
