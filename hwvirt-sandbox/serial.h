@@ -12,7 +12,7 @@ enum { SERIAL_PORT = 0x3f8, SERIAL_PORTS = 8, SERIAL_IRQ = 4, SERIAL_LINE_MAX = 
 
 struct serial {
 	pthread_mutex_t lock;
-	int fd;                 /* borrowed; what it does not take at once is lost */
+	int fd;                 /* borrowed; what it does not take within a second is lost */
 	void (*irq)(void *arg); /* raises the line, an edge; may be NULL */
 	void *irq_arg;
 	uint8_t ier, lcr, mcr, scratch, divisor[2];

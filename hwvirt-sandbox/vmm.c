@@ -1,4 +1,9 @@
-/* vmm.c - the parts put together */
+/* vmm.c - the parts put together
+ *
+ * System calls while a guest runs: of a processor's thread ioctl (KVM_RUN; KVM_GET_REGS when it breaks), write of eventfds, poll
+ * and write of the serial port's descriptor, futex, rt_sigreturn, exit, and those of devices' functions that registers call; of the
+ * device thread epoll_wait, read and write of eventfds, futex, exit, and those of devices.
+ */
 #include "hwvirt-sandbox/vmm.h"
 
 #include "base/cleanup.h"
@@ -12,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 enum { EXIT_PORT = VMM_EXIT_PORT, I8042_COMMAND = 0x64, I8042_RESET = 0xfe };
 
@@ -253,6 +259,7 @@ static void *loop(void *arg)
 	struct vmm *v = arg;
 	struct epoll_event events[16];
 
+	prctl(PR_SET_NAME, "devices");
 	for (;;) {
 		int n = epoll_wait(v->epoll_fd, events, sizeof(events) / sizeof(events[0]), -1);
 

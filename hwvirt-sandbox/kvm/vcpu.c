@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 static int open_cpu(struct vcpu *c, const struct kvm_vm *vm, size_t run_size, struct err *e)
 {
@@ -195,7 +196,10 @@ static void *run(void *arg)
 	struct vcpu *c = arg;
 	struct vcpu_set *s = c->set;
 	bool go_on = true;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu %u", c->id);
+	prctl(PR_SET_NAME, name);
 	while (go_on) {
 		if (ioctl(c->fd, KVM_RUN, 0) == 0)
 			leave(c);

@@ -242,6 +242,35 @@ static void case_hostile(void)
 	rng();
 }
 
+/* Requests are withdrawn by a reset as they are worked on. */
+static void case_resets(void)
+{
+	interrupts_on();
+	q.desc[0] = (struct desc){ (uint64_t)q.data, sizeof(q.data), WRITE, 0 };
+	for (int i = 0; i < 50; i++) {
+		rings_empty();
+		driver_on((uint64_t)q.desc, ENTRIES);
+		offer(0);
+		set(STATUS, 0);
+	}
+	rng();
+}
+
+/* Requests without end, and without waiting for answers. */
+static void case_storm(void)
+{
+	for (unsigned i = 0; i < ENTRIES; i++)
+		q.desc[i] = (struct desc){ (uint64_t)q.data, sizeof(q.data), WRITE, 0 };
+	for (;;) {
+		rings_empty();
+		driver_on((uint64_t)q.desc, ENTRIES);
+		for (uint16_t i = 0; !(get(STATUS) & 64); i++) {
+			offer(i % ENTRIES);
+			write32(COUNTER, read32(COUNTER) + 1);
+		}
+	}
+}
+
 static volatile uint32_t ap_there;
 
 void ap_main(void)
@@ -300,9 +329,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{ "hello", case_hello },   { "mmio", case_mmio },     { "rng", case_rng },     { "hostile", case_hostile },
-	{ "smp", case_smp },       { "spin", case_spin },     { "sleep", case_sleep }, { "reset", case_reset },
-	{ "triple", case_triple }, { "broken", case_broken },
+	{ "hello", case_hello },   { "mmio", case_mmio },     { "rng", case_rng },       { "hostile", case_hostile },
+	{ "smp", case_smp },       { "spin", case_spin },     { "sleep", case_sleep },   { "reset", case_reset },
+	{ "triple", case_triple }, { "broken", case_broken }, { "resets", case_resets }, { "storm", case_storm },
 };
 
 /* NULL, or what follows word in s. */

@@ -99,6 +99,11 @@ static void hostile_rings_stop_the_device_until_reset(void)
 	expect_run("TINY_GUEST", "case=hostile", 1, VM_STATUS, 0, "");
 }
 
+static void device_survives_resets_at_work(void)
+{
+	expect_run("TINY_GUEST", "case=resets", 1, VM_STATUS, 0, "");
+}
+
 static void second_processor_starts(void)
 {
 	expect_run("TINY_GUEST", "case=smp", 2, VM_STATUS, 0, "");
@@ -158,6 +163,19 @@ static void paused_guest_stands_still(void)
 	finish(&g);
 }
 
+static void storm_of_requests_can_be_stopped(void)
+{
+	struct guest g;
+
+	if (start(&g, "TINY_GUEST", "case=storm", 1)) {
+		wait_count(&g, 200);
+		vmm_stop(g.v);
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STOPPED);
+	}
+	finish(&g);
+}
+
 static void sleeping_guest_can_be_stopped(void)
 {
 	struct guest g;
@@ -193,11 +211,13 @@ static const struct tap_case cases[] = {
 	CASE(registers_in_memory_are_answered),
 	CASE(device_works_by_ioeventfd_and_irqfd),
 	CASE(hostile_rings_stop_the_device_until_reset),
+	CASE(device_survives_resets_at_work),
 	CASE(second_processor_starts),
 	CASE(reset_is_the_cause),
 	CASE(triple_fault_is_the_cause),
 	CASE(kvm_that_gives_up_is_the_cause),
 	CASE(paused_guest_stands_still),
+	CASE(storm_of_requests_can_be_stopped),
 	CASE(sleeping_guest_can_be_stopped),
 	CASE(pvh_guest_reads_its_start_info),
 };
