@@ -125,3 +125,16 @@ bool guest_write(const struct guest_mem *m, uint64_t gpa, const void *from, size
 		memcpy(to, from, len);
 	return to || len == 0;
 }
+
+/* A failure leaves the memory as it is, which is no worse than not having asked. */
+void guest_discard(const struct guest_mem *m, const uint8_t *at, uint64_t len)
+{
+	uint64_t from, to;
+
+	if (!at)
+		return;
+	from = ((uint64_t)(at - m->base) + GUEST_MEM_PAGE - 1) & ~(GUEST_MEM_PAGE - 1);
+	to = ((uint64_t)(at - m->base) + len) & ~(GUEST_MEM_PAGE - 1);
+	if (from < to)
+		(void)fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+}

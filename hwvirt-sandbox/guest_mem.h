@@ -44,3 +44,6 @@ uint8_t *guest_range(const struct guest_mem *m, uint64_t gpa, uint64_t len);
 /* Copies len bytes at gpa; false, and nothing was copied, unless all of them are memory. */
 must_check bool guest_read(const struct guest_mem *m, uint64_t gpa, void *to, size_t len);
 must_check bool guest_write(const struct guest_mem *m, uint64_t gpa, const void *from, size_t len);
+
+/* Gives the whole pages within what guest_range() returned back to the host; they then read as zeros. at NULL: nothing to do. */
+void guest_discard(const struct guest_mem *m, const uint8_t *at, uint64_t len);
