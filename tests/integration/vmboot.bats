@@ -17,6 +17,7 @@ setup() {
 }
 
 teardown() {
+    [ -z "${SERVER-}" ] || kill "$SERVER" 2>/dev/null || true
     end_test
     [ -z "${SHARE-}" ] || rm -rf --one-file-system "$SHARE"
 }
@@ -44,14 +45,19 @@ initrd() {
 
 boot() {
     run timeout --foreground -k 5 "${VM_TIMEOUT:-300}" \
-        "$VMBOOT" --kernel "$KERNEL" --initrd "$BATS_TEST_TMPDIR/initrd" --serial --share "$SHARE" "$@" 3>&-
+        "$VMBOOT" --kernel "$KERNEL" --initrd "$BATS_TEST_TMPDIR/initrd" --share "$SHARE" "$@" 3>&-
     output=${output//$'\r'/}
     echo "$output"
 }
 
-@test "a kernel boots to its init, with its processors, entropy and a shared directory" {
+@test "a kernel boots to its init, with its processors, entropy, a shared directory, a socket" {
+    local sockets=$BATS_TEST_TMPDIR/sockets
+    mkdir "$sockets"
     printf 'from the host' >"$SHARE/from-host"
-    boot --cpus 2
+    "$PROGRAMS/guest_init" serve "$sockets/1024" >"$BATS_TEST_TMPDIR/told" 3>&- &
+    SERVER=$!
+    wait_for 10 test -S "$sockets/1024"
+    boot --cpus 2 --console --cmdline console=hvc0 --vsock "$sockets"
     [ "$status" = 0 ]
     grep -qx 'init 1' <<<"$output"
     grep -qx 'cpus 2' <<<"$output"
@@ -59,10 +65,13 @@ boot() {
     grep -qx 'share from the host' <<<"$output"
     grep -qx 'done' <<<"$output"
     [ "$(cat "$SHARE/from-guest")" = guest ]
+    grep -qx 'vsock from the host' <<<"$output"
+    wait "$SERVER"
+    [ "$(cat "$BATS_TEST_TMPDIR/told")" = 'told from the guest' ]
 }
 
 @test "a kernel that panics ends the machine" {
-    boot --cmdline rdinit=/dev/console
+    boot --serial --cmdline rdinit=/dev/console
     [ "$status" = 0 ]
     grep -q 'Kernel panic' <<<"$output"
     grep -q 'triple fault' <<<"$output"

@@ -4,7 +4,10 @@
  *   cpus N
  *   hwrng N             bytes from the entropy device
  *   share TEXT          of /from-host in the share; what it says is written to /from-guest
+ *   vsock TEXT          what port 1024 of the host says; it is told "from the guest"
  *   done
+ *
+ * guest_init serve SOCKET: the other end of that, on the host: prints what it is told.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +16,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+/* after sys/socket.h */
+#include <linux/vm_sockets.h>
+
+enum { PORT = 1024 };
 
 static void read_file(const char *what, const char *name)
 {
@@ -47,9 +56,57 @@ static void share(void)
 	close(fd);
 }
 
-int main(void)
+/* Says ours and reads until the other side says no more. */
+static void talk(int fd, const char *ours, const char *label)
+{
+	char text[64] = { 0 };
+	size_t len = 0;
+	ssize_t n = write(fd, ours, strlen(ours));
+
+	shutdown(fd, SHUT_WR);
+	while (n > 0 && len < sizeof(text) - 1) {
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (n < 0)
+		printf("%s failed: %s\n", label, strerror(errno));
+	else
+		printf("%s %s\n", label, text);
+}
+
+static void vsock(void)
+{
+	struct sockaddr_vm host = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PORT };
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&host, sizeof(host)) < 0)
+		printf("vsock failed: %s\n", strerror(errno));
+	else
+		talk(fd, "from the guest", "vsock");
+	close(fd);
+}
+
+static int serve(const char *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), conn;
+
+	strncpy(at.sun_path, path, sizeof(at.sun_path) - 1);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0) {
+		perror(path);
+		return 1;
+	}
+	conn = accept(fd, NULL, NULL);
+	talk(conn, "from the host", "told");
+	return conn < 0;
+}
+
+int main(int argc, char **argv)
 {
 	cpu_set_t cpus;
+
+	if (argc == 3 && !strcmp(argv[1], "serve"))
+		return serve(argv[2]);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("init %d\n", getpid());
@@ -61,6 +118,7 @@ int main(void)
 		printf("dev failed: %s\n", strerror(errno));
 	read_file("hwrng", "/dev/hwrng");
 	share();
+	vsock();
 	printf("done\n");
 	return reboot(RB_AUTOBOOT);
 }
