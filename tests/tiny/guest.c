@@ -7,8 +7,10 @@
 #include <stdint.h>
 
 enum { SERIAL = 0x3f8, EXIT = 0xf4, I8042 = 0x64, CMD_LINE_PTR = 0x228 };
-enum { VECTOR = 0x40, IOAPIC_LINE = 5, AP_CODE = 0x8000, COUNTER = 0x300000 };
+enum { VECTOR = 0x40, IOAPIC_LINE = 5, AP_CODE = 0x8000, COUNTER = 0x300000, PAGE = 0x400000 };
+enum { RNG, CONSOLE, BALLOON, VSOCK, UNUSED = 18 }; /* slots */
 #define DEVICE 0xd0000000ul
+#define SLOT   0x1000ul
 #define IOAPIC 0xfec00000ul
 #define LAPIC  0xfee00000ul
 
@@ -94,7 +96,7 @@ static void wait_interrupts(uint32_t n)
 }
 
 /* ---- a virtio driver ---- */
-enum { FEATURES_SEL = 0x14, DRIVER = 0x20, DRIVER_SEL = 0x24, NUM_MAX = 0x34, NUM = 0x38, READY = 0x44, NOTIFY = 0x50, ACK = 0x64 };
+enum { DRIVER = 0x20, DRIVER_SEL = 0x24, SEL = 0x30, NUM_MAX = 0x34, NUM = 0x38, READY = 0x44, NOTIFY = 0x50, ACK = 0x64 };
 enum { STATUS = 0x70, DESC = 0x80, AVAIL = 0x90, USED = 0xa0, ENTRIES = 8, WRITE = 2, NEXT = 1 };
 
 struct desc {
@@ -103,27 +105,41 @@ struct desc {
 	uint16_t flags, next;
 };
 
-static struct {
+static struct ring {
 	_Alignas(16) struct desc desc[ENTRIES];
 	_Alignas(2) volatile uint16_t avail[2 + ENTRIES + 1];
 	_Alignas(4) volatile uint32_t used[1 + 2 * ENTRIES + 1];
 	volatile uint8_t data[64];
-} q;
+} q, rx;
+
+/* What the driver drives. */
+static uint64_t device = DEVICE;
+static uint32_t queue;
 
 static void set(unsigned reg, uint32_t v)
 {
-	write32(DEVICE + reg, v);
+	write32(device + reg, v);
 }
 
 static uint32_t get(unsigned reg)
 {
-	return read32(DEVICE + reg);
+	return read32(device + reg);
 }
 
 static void set64(unsigned reg, uint64_t v)
 {
 	set(reg, (uint32_t)v);
 	set(reg + 4, (uint32_t)(v >> 32));
+}
+
+static void ring_on(uint32_t index, const struct ring *r, uint64_t desc, uint32_t entries)
+{
+	set(SEL, index);
+	set(NUM, entries);
+	set64(DESC, desc);
+	set64(AVAIL, (uint64_t)r->avail);
+	set64(USED, (uint64_t)r->used);
+	set(READY, 1);
 }
 
 static void driver_on(uint64_t desc, uint32_t entries)
@@ -133,11 +149,9 @@ static void driver_on(uint64_t desc, uint32_t entries)
 	set(DRIVER_SEL, 1);
 	set(DRIVER, 1); /* VIRTIO_F_VERSION_1 */
 	set(STATUS, 11);
-	set(NUM, entries);
-	set64(DESC, desc);
-	set64(AVAIL, (uint64_t)q.avail);
-	set64(USED, (uint64_t)q.used);
-	set(READY, 1);
+	if (queue) /* what comes in has a ring, too */
+		ring_on(0, &rx, (uint64_t)rx.desc, ENTRIES);
+	ring_on(queue, &q, desc, entries);
 	set(STATUS, 15);
 }
 
@@ -152,7 +166,7 @@ static void offer(uint16_t head)
 
 	q.avail[2 + index % ENTRIES] = head;
 	q.avail[1] = (uint16_t)(index + 1);
-	set(NOTIFY, 0);
+	set(NOTIFY, queue);
 }
 
 static void rings_empty(void)
@@ -194,8 +208,8 @@ static void case_mmio(void)
 {
 	check(get(0) == 0x74726976, "no device in the first slot");
 	check(get(8) == 4, "not the entropy device");
-	check(read32(DEVICE + 0x1000) == 0xffffffff, "something in the second slot");
-	write32(DEVICE + 0x1000, 1);
+	check(read32(DEVICE + UNUSED * SLOT) == 0xffffffff, "something where no device is");
+	write32(DEVICE + UNUSED * SLOT, 1);
 	check(get(NUM_MAX) == 64, "not its queue");
 }
 
@@ -240,6 +254,55 @@ static void case_hostile(void)
 	set(STATUS, 0); /* reset, while requests wait */
 	check(get(STATUS) == 0, "no reset");
 	rng();
+}
+
+/* Has one request worked on, by queue n of the device in a slot, and what was offered for incoming filled. */
+static void ask(unsigned slot, uint32_t n, const void *what, uint32_t len)
+{
+	device = DEVICE + slot * SLOT;
+	queue = n;
+	rings_empty();
+	q.desc[0] = (struct desc){ (uint64_t)what, len, 0, 0 };
+	driver_on((uint64_t)q.desc, ENTRIES);
+	check(get(STATUS) == 15, "the device does not work");
+	offer(0);
+	for (unsigned i = 0; i < 100000 && (used_index() != 1 || rx.used[0] >> 16 != rx.avail[1]); i++)
+		check(get(STATUS) == 15, "the device broke");
+	check(used_index() == 1, "not used");
+	set(STATUS, 0);
+}
+
+static void case_console(void)
+{
+	ask(CONSOLE, 1, "by the console\n", 15);
+}
+
+/* A page put into the balloon is empty when it is used again. */
+static void case_balloon(void)
+{
+	uint32_t page = PAGE / 4096;
+
+	write32(PAGE, 1);
+	write32(PAGE + 4096, 1);
+	ask(BALLOON, 0, &page, sizeof(page));
+	check(read32(PAGE) == 0, "the page was kept");
+	check(read32(PAGE + 4096) == 1, "so was not the next one");
+}
+
+/* A connection to port 77 of the host. */
+static void case_vsock(void)
+{
+	static const struct {
+		uint64_t from, to;
+		uint32_t from_port, to_port, len;
+		uint16_t type, op;
+		uint32_t flags, room, taken;
+	} __attribute__((packed)) request = { 3, 2, 1000, 77, 0, 1, 1, 0, 4096, 0 };
+
+	rx.desc[0] = (struct desc){ (uint64_t)rx.data, sizeof(rx.data), WRITE, 0 };
+	rx.avail[1] = 1;
+	ask(VSOCK, 1, &request, sizeof(request));
+	check(rx.used[0] >> 16 == 1 && rx.data[30] == 3, "it was not refused");
 }
 
 /* Requests are withdrawn by a reset as they are worked on. */
@@ -329,9 +392,10 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{ "hello", case_hello },   { "mmio", case_mmio },     { "rng", case_rng },       { "hostile", case_hostile },
-	{ "smp", case_smp },       { "spin", case_spin },     { "sleep", case_sleep },   { "reset", case_reset },
-	{ "triple", case_triple }, { "broken", case_broken }, { "resets", case_resets }, { "storm", case_storm },
+	{ "hello", case_hello },     { "mmio", case_mmio },     { "rng", case_rng },       { "hostile", case_hostile },
+	{ "smp", case_smp },         { "spin", case_spin },     { "sleep", case_sleep },   { "reset", case_reset },
+	{ "triple", case_triple },   { "broken", case_broken }, { "resets", case_resets }, { "console", case_console },
+	{ "balloon", case_balloon }, { "vsock", case_vsock },   { "storm", case_storm },
 };
 
 /* NULL, or what follows word in s. */

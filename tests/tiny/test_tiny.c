@@ -6,7 +6,10 @@
 #include "base/cleanup.h"
 #include "base/sys.h"
 #include "hwvirt-sandbox/kvm/probe.h"
+#include "hwvirt-sandbox/virtio/balloon.h"
+#include "hwvirt-sandbox/virtio/console.h"
 #include "hwvirt-sandbox/virtio/rng.h"
+#include "hwvirt-sandbox/virtio/vsock.h"
 #include "hwvirt-sandbox/vmm.h"
 
 #include <fcntl.h>
@@ -18,10 +21,35 @@ enum { MEM = 8 << 20, COUNTER = 0x300000 };
 struct guest {
 	struct vmm *v;
 	struct virtio_rng rng;
+	struct virtio_console console;
+	struct virtio_balloon balloon;
+	struct virtio_vsock vsock;
+	uint32_t port; /* that the guest asked for */
 	int kvm_fd, kernel_fd, out_fd;
 	struct vm_end end;
 	struct err e;
 };
+
+static int refuse(void *arg, uint32_t port)
+{
+	struct guest *g = arg;
+
+	g->port = port;
+	return -ECONNREFUSED;
+}
+
+/* In the slots that guest.c knows. */
+static bool add_devices(struct guest *g)
+{
+	const struct guest_mem *mem = vmm_memory(g->v);
+
+	virtio_rng_init(&g->rng, mem);
+	virtio_balloon_init(&g->balloon, mem);
+	return virtio_console_init(&g->console, mem, g->out_fd, &g->e) == 0 &&
+	       virtio_vsock_init(&g->vsock, mem, 3, refuse, g, &g->e) == 0 && vmm_add(g->v, &g->rng.device, &g->e) == 0 &&
+	       vmm_add(g->v, &g->console.device, &g->e) == 0 && vmm_add(g->v, &g->balloon.device, &g->e) == 0 &&
+	       vmm_add(g->v, &g->vsock.device, &g->e) == 0;
+}
 
 static bool start(struct guest *g, const char *image, const char *cmdline, unsigned n_cpus)
 {
@@ -35,10 +63,8 @@ static bool start(struct guest *g, const char *image, const char *cmdline, unsig
 	g->out_fd = c.serial_fd = sys_memfd_create("out", SYS_MFD_CLOEXEC);
 	if (vmm_new(&c, &g->v, &g->e) < 0)
 		good = false;
-	if (good) {
-		virtio_rng_init(&g->rng, vmm_memory(g->v));
-		good = vmm_add(g->v, &g->rng.device, &g->e) == 0 && vmm_start(g->v, &g->e) == 0;
-	}
+	if (good)
+		good = add_devices(g) && vmm_start(g->v, &g->e) == 0;
 	if (!good)
 		printf("# %s\n", g->e.text);
 	expect(good);
@@ -58,6 +84,10 @@ static const char *said(const struct guest *g)
 static void finish(struct guest *g)
 {
 	vmm_free(g->v);
+	if (g->console.device.ops)
+		virtio_console_release(&g->console);
+	if (g->vsock.device.ops)
+		virtio_vsock_release(&g->vsock);
 	close_fd(&g->out_fd);
 	close_fd(&g->kernel_fd);
 	close_fd(&g->kvm_fd);
@@ -97,6 +127,29 @@ static void device_works_by_ioeventfd_and_irqfd(void)
 static void hostile_rings_stop_the_device_until_reset(void)
 {
 	expect_run("TINY_GUEST", "case=hostile", 1, VM_STATUS, 0, "");
+}
+
+static void console_sends(void)
+{
+	expect_run("TINY_GUEST", "case=console", 1, VM_STATUS, 0, "by the console\n");
+}
+
+static void page_in_the_balloon_is_given_back(void)
+{
+	expect_run("TINY_GUEST", "case=balloon", 1, VM_STATUS, 0, "");
+}
+
+static void connection_reaches_the_listener(void)
+{
+	struct guest g;
+
+	if (start(&g, "TINY_GUEST", "case=vsock", 1)) {
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STATUS && g.end.status == 0);
+		expect_str(said(&g), "");
+		expect(g.port == 77);
+	}
+	finish(&g);
 }
 
 static void device_survives_resets_at_work(void)
@@ -201,7 +254,7 @@ static void pvh_guest_reads_its_start_info(void)
 		vmm_wait(g.v, &g.end);
 		expect(g.end.cause == VM_STATUS);
 		expect(g.end.status == 2); /* below 640 KiB, above 1 MiB */
-		expect(strstr(said(&g), " virtio_mmio.device=4K@0xd0000000:5 marker=pvh") != NULL);
+		expect(strstr(said(&g), " virtio_mmio.device=4K@0xd0003000:8 marker=pvh") != NULL);
 	}
 	finish(&g);
 }
@@ -211,6 +264,9 @@ static const struct tap_case cases[] = {
 	CASE(registers_in_memory_are_answered),
 	CASE(device_works_by_ioeventfd_and_irqfd),
 	CASE(hostile_rings_stop_the_device_until_reset),
+	CASE(console_sends),
+	CASE(page_in_the_balloon_is_given_back),
+	CASE(connection_reaches_the_listener),
 	CASE(device_survives_resets_at_work),
 	CASE(second_processor_starts),
 	CASE(reset_is_the_cause),
