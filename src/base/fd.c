@@ -70,14 +70,15 @@ ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct
 	return n;
 }
 
-ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e)
+/* What the kernel makes up: read on to the end, or whole at once. */
+static ssize_t read_pseudo(int dirfd, const char *name, size_t max, bool at_once, struct arena *a, char **out, struct err *e)
 {
 	auto_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
 		return err_errno(e, "%s", name);
 	char *text = arena_alloc(a, max + 2);
-	ssize_t n = read_up_to(fd, text, max, SIZE_MAX);
+	ssize_t n = at_once ? RETRY(read(fd, text, max + 1)) : read_up_to(fd, text, max, SIZE_MAX);
 
 	if (n < 0)
 		return err_errno(e, "%s", name);
@@ -88,19 +89,14 @@ ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *
 	return n;
 }
 
+ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e)
+{
+	return read_pseudo(dirfd, name, max, false, a, out, e);
+}
+
 ssize_t file_read_value(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e)
 {
-	auto_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	char *text = fd < 0 ? NULL : arena_alloc(a, max + 2);
-	ssize_t n = fd < 0 ? -1 : RETRY(read(fd, text, max + 1));
-
-	if (n < 0)
-		return err_errno(e, "%s", name);
-	if ((size_t)n > max)
-		return err_set(e, EFBIG, "%s: larger than %zu bytes", name, max);
-	text[n] = '\0';
-	*out = text;
-	return n;
+	return read_pseudo(dirfd, name, max, true, a, out, e);
 }
 
 int file_write_pseudo(int dirfd, const char *name, const char *text, struct err *e)

@@ -177,8 +177,11 @@ static inline int sys_memfd_create(const char *name, unsigned flags)
 }
 
 /* ---- statx(2); musl has it since 1.2.4 only ---- */
-#define SYS_STATX_BASIC  0x07ffu
-#define SYS_STATX_MNT_ID 0x1000u
+#define SYS_STATX_BASIC           0x07ffu
+#define SYS_STATX_INO             0x0100u
+#define SYS_STATX_MNT_ID          0x1000u
+#define SYS_STATX_MNT_ID_EVER     0x5000u /* with STATX_MNT_ID_UNIQUE (Linux 6.8), which wins */
+#define SYS_STATX_ATTR_MOUNT_ROOT 0x2000u
 
 struct sys_statx_time {
 	int64_t sec;

@@ -302,7 +302,7 @@ static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
 
 	if (stage == 0) {
 		chan_close(&ours);
-		j->chan = theirs;
+		j->entry.chan = theirs;
 		joiner_run(j);
 	}
 	chan_close(&theirs);
@@ -389,21 +389,21 @@ static void end_process(struct exec *x)
 
 static int enter(struct exec *x, struct err *e)
 {
-	struct joiner j = { .plan = &x->plan, .chan = { -1 }, .pidfd = x->init, .root_fd = -1 };
+	struct joiner j = { .plan = &x->plan, .entry = { .chan = { -1 }, .pidfd = x->init, .root_fd = -1 } };
 	struct err no_cgroup_fd;
-	int r = differing_namespaces(x->ns_dir, &j.ns_flags, e);
+	int r = differing_namespaces(x->ns_dir, &j.entry.ns_flags, e);
 
 	if (r < 0)
 		return r;
 	auto_fd int root = -1;
 	/* execCPUAffinity names CPUs for the time before the cgroup. */
 	x->cgroup_fd = x->o->cgroups || x->plan.sec.affinity_initial ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
-	if (x->c->state->no_pivot || !(j.ns_flags & SYS_CLONE_NEWNS)) {
+	if (x->c->state->no_pivot || !(j.entry.ns_flags & SYS_CLONE_NEWNS)) {
 		root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 			return err_errno(e, "root of container \"%s\"", x->c->id);
 	}
-	j.root_fd = root;
+	j.entry.root_fd = root;
 	r = bring_up(x, &j, e);
 	if (r < 0 && x->pid > 0)
 		end_process(x);

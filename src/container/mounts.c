@@ -95,27 +95,27 @@ static int send_in(struct change *x, struct err *e)
 
 	if (stage == 0) {
 		chan_close(&ours);
-		x->m.chan = theirs;
+		x->m.entry.chan = theirs;
 		mounter_run(&x->m);
 	}
 	chan_close(&theirs);
-	x->m.chan = ours;
+	x->m.entry.chan = ours;
 	if (stage < 0)
 		return stage;
 	cgroup_from_state(x->c->state, x->arena, &cgroup);
 	r = cgroup_join(&cgroup, NULL, stage, e);
 	if (r == 0)
-		r = chan_send(&x->m.chan, MSG_GO, NULL, 0, -1, e);
+		r = chan_send(&x->m.entry.chan, MSG_GO, NULL, 0, -1, e);
 	if (r < 0)
-		chan_close(&x->m.chan);
+		chan_close(&x->m.entry.chan);
 	auto_fd int pidfd = -1;
-	int got = r < 0 ? r : chan_expect(&x->m.chan, MSG_STAGE, &number, sizeof(number), &pidfd, e);
+	int got = r < 0 ? r : chan_expect(&x->m.entry.chan, MSG_STAGE, &number, sizeof(number), &pidfd, e);
 
 	(void)!proc_wait(stage, &ignored);
 	if (got < 0)
 		return got;
 	x->pid = number;
-	return chan_send(&x->m.chan, MSG_GO, NULL, 0, -1, e);
+	return chan_send(&x->m.entry.chan, MSG_GO, NULL, 0, -1, e);
 }
 
 /* Ends the conversation, and with it the process. */
@@ -123,7 +123,7 @@ static void let_go(struct change *x)
 {
 	struct err ignored;
 
-	chan_close(&x->m.chan);
+	chan_close(&x->m.entry.chan);
 	if (x->pid > 0)
 		(void)!proc_wait(x->pid, &ignored);
 }
@@ -131,7 +131,7 @@ static void let_go(struct change *x)
 static int receive(struct change *x, struct oci_live_mount *out, struct err *e)
 {
 	struct mount_report report;
-	int n = chan_expect(&x->m.chan, MSG_ROOTFS, &report, sizeof(report), NULL, e);
+	int n = chan_expect(&x->m.entry.chan, MSG_ROOTFS, &report, sizeof(report), NULL, e);
 
 	if (n < 0)
 		return n;
@@ -157,7 +157,7 @@ static int add_inside(struct change *x, const struct rootfs_plan *p, struct err 
 	}
 	if (r == 0)
 		r = store_save_mounts(x->c, &all, e);
-	return r < 0 ? r : chan_send(&x->m.chan, MSG_ACK, NULL, 0, -1, e);
+	return r < 0 ? r : chan_send(&x->m.entry.chan, MSG_ACK, NULL, 0, -1, e);
 }
 
 static int add(struct change *x, const struct oci_mount_list *list, struct err *e)
@@ -200,7 +200,7 @@ static int remove_inside(struct change *x, const size_t *order, size_t n, struct
 	int r = send_in(x, e), saved;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = chan_expect(&x->m.chan, MSG_ROOTFS, NULL, 0, NULL, e);
+		r = chan_expect(&x->m.entry.chan, MSG_ROOTFS, NULL, 0, NULL, e);
 		gone[order[i]] = r == 0;
 	}
 	for (size_t i = 0; i < x->known.n; i++)
@@ -250,13 +250,13 @@ static int open_all(struct change *x, struct err *e)
 	x->ns_dir = x->init < 0 ? -1 : open_proc_dir(x->c->state, e);
 	if (x->ns_dir < 0)
 		return -e->code;
-	x->m.pidfd = x->init;
+	x->m.entry.pidfd = x->init;
 	x->m.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->m.proc < 0)
 		return err_errno(e, "/proc");
-	if (x->c->state->no_pivot && (x->m.root_fd = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+	if (x->c->state->no_pivot && (x->m.entry.root_fd = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_errno(e, "root of container \"%s\"", x->c->id);
-	return differing_namespaces(x->ns_dir, &x->m.ns_flags, e);
+	return differing_namespaces(x->ns_dir, &x->m.entry.ns_flags, e);
 }
 
 static int change(const struct runtime *rt, const char *id, const struct oci_mount_list *list,
@@ -264,9 +264,11 @@ static int change(const struct runtime *rt, const char *id, const struct oci_mou
 {
 	auto_arena struct arena a = { 0 };
 	auto_container struct container c = CONTAINER_EMPTY;
-	struct change x = {
-		.c = &c, .arena = &a, .init = -1, .ns_dir = -1, .m = { .chan = { -1 }, .pidfd = -1, .root_fd = -1, .proc = -1 }
-	};
+	struct change x = { .c = &c,
+			    .arena = &a,
+			    .init = -1,
+			    .ns_dir = -1,
+			    .m = { .entry = { .chan = { -1 }, .pidfd = -1, .root_fd = -1 }, .proc = -1 } };
 	int r = store_open(rt, id, true, true, &a, &c, e);
 
 	if (r == 0)
@@ -276,7 +278,7 @@ static int change(const struct runtime *rt, const char *id, const struct oci_mou
 	close_fd(&x.init);
 	close_fd(&x.ns_dir);
 	close_fd(&x.m.proc);
-	close_fd(&x.m.root_fd);
+	close_fd(&x.m.entry.root_fd);
 	return r;
 }
 

@@ -236,22 +236,25 @@ bool store_is_locked(const struct container *c)
 	return probe >= 0 && flock(probe, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+static int save_text(struct container *c, const char *name, const char *text, size_t len, struct err *e)
+{
+	int r = file_replace(c->dir_fd, name, 0600, text, len, e);
+
+	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+}
+
 int store_save(struct container *c, const struct oci_state *s, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct strbuf text = STRBUF(&a);
 
 	oci_state_encode(s, &text);
-	int r = file_replace(c->dir_fd, "state.json", 0600, text.text, text.len, e);
-
-	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+	return save_text(c, "state.json", text.text, text.len, e);
 }
 
 int store_save_config(struct container *c, const char *text, struct err *e)
 {
-	int r = file_replace(c->dir_fd, "config.json", 0600, text, strlen(text), e);
-
-	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+	return save_text(c, "config.json", text, strlen(text), e);
 }
 
 int store_load_config(const struct container *c, struct arena *a, const struct oci_spec **out, struct err *e)
@@ -270,9 +273,7 @@ int store_save_resources(struct container *c, const struct oci_resources *res, s
 	struct strbuf text = STRBUF(&a);
 
 	oci_resources_encode(res, &text);
-	int r = file_replace(c->dir_fd, "resources.json", 0600, text.text, text.len, e);
-
-	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+	return save_text(c, "resources.json", text.text, text.len, e);
 }
 
 int store_load_resources(const struct container *c, struct arena *a, const struct oci_resources **out, struct err *e)
@@ -297,9 +298,7 @@ int store_save_mounts(struct container *c, const struct oci_live_mount_list *l, 
 	struct strbuf text = STRBUF(&a);
 
 	oci_live_mounts_encode(l, &text);
-	int r = file_write_atomic(c->dir_fd, "mounts.json", 0600, text.text, text.len, e);
-
-	return r < 0 ? err_in(e, "state of container \"%s\"", c->id) : 0;
+	return save_text(c, "mounts.json", text.text, text.len, e);
 }
 
 int store_load_mounts(const struct container *c, struct arena *a, struct oci_live_mount_list *out, struct err *e)
@@ -320,7 +319,7 @@ int store_save_exit(struct container *c, int status, struct err *e)
 	char text[16];
 	int n = snprintf(text, sizeof(text), "%d\n", status);
 
-	return file_write_atomic(c->dir_fd, "exit", 0600, text, (size_t)n, e);
+	return save_text(c, "exit", text, (size_t)n, e);
 }
 
 int store_load_exit(const struct container *c, struct err *e)

@@ -49,12 +49,31 @@ _Noreturn void stage_run(struct init *in);
 _Noreturn void init_run(struct init *in);
 
 /* A process that joins an existing container. */
-struct joiner {
-	const struct exec_plan *plan;
+/* Into an existing container. */
+struct entry {
 	struct chan chan;
 	int pidfd;         /* of the container's init */
 	uint32_t ns_flags; /* namespaces that differ from ours */
 	int root_fd;       /* >= 0: chroot there (the container has no mount namespace, or was created with --no-pivot) */
+};
+
+/* What is done there. */
+struct errand {
+	const char *name; /* of the process */
+	bool dies_with_runtime;
+	unsigned first;  /* the lowest descriptor that is closed on the way */
+	const int *keep; /* those from there on that are not, -1 allowed, besides those of the entry */
+	size_t n_keep;
+	int (*run)(void *arg, struct err *e); /* as root of the user namespace; an error is sent to the runtime */
+	void *arg;
+};
+
+/* In a child of the runtime: GO, enters, forks the child that runs the errand after a second GO, sends STAGE. */
+_Noreturn void enter_run(struct entry *in, const struct errand *what);
+
+struct joiner {
+	const struct exec_plan *plan;
+	struct entry entry;
 };
 
 /* In a child of the runtime: joins, forks the process proper, which awaits a second GO, sends READY, awaits START, confines itself
@@ -67,9 +86,8 @@ struct mounter {
 	struct rootfs_sources *sources;
 	const struct live_mount *remove;
 	size_t n_remove;
-	struct chan chan;
-	int pidfd, root_fd, proc; /* the first two as in struct joiner; proc: the host's procfs */
-	uint32_t ns_flags;
+	struct entry entry;
+	int proc; /* the host's procfs */
 };
 
 #define MOUNT_REPORT_PATH_MAX (MSG_DATA_MAX - 8)

@@ -1,5 +1,6 @@
 /* internal.h - what the files of rootfs/ share among themselves */
 #pragma once
+#include "base/sys.h"
 #include "rootfs/rootfs.h"
 
 /* ---- options.c ---- */
@@ -24,21 +25,12 @@ static inline unsigned op_new_attrs(const struct mount_op *op)
 
 /* ---- mount.c ---- */
 
-/* The part of struct statx that we need; the C libraries disagree on having it. */
-struct mount_id_statx {
-	uint32_t mask, blksize;
-	uint64_t attributes, pad0[2];
-	uint64_t ino, pad1[13], mnt_id, pad2[13];
-};
-#define STATX_INO_MNT_ID 0x1100u /* STATX_INO, STATX_MNT_ID */
-_Static_assert(sizeof(struct mount_id_statx) == 256, "statx(2) fills 256 bytes");
-
 #define PLAIN_MAX 4
 
 /* The tree so far, and what is known of it, so that each mount does not ask the kernel again. */
 struct mounts {
 	int root;                  /* owned; -1 */
-	struct mount_id_statx at;  /* where root is */
+	struct sys_statx at;       /* where root is */
 	bool has_proc;             /* nobody else is there, and a procfs is mounted on /proc: no other place can be that */
 	uint64_t plain[PLAIN_MAX]; /* ids of mounts that are no procfs; 0: none */
 	size_t n_plain;

@@ -15,9 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define STATX_MNT_ID_EVER 0x5100u /* STATX_INO, STATX_MNT_ID, and STATX_MNT_ID_UNIQUE (Linux 6.8), which wins */
-#define ATTR_MOUNT_ROOT   0x2000u /* STATX_ATTR_MOUNT_ROOT */
-
 int rootfs_check_live(const struct rootfs_plan *p, struct err *e)
 {
 	for (size_t i = 0; i < p->n_mounts; i++) {
@@ -51,9 +48,9 @@ int rootfs_open_live(const struct rootfs_plan *p, const struct rootfs_userns *u,
 /* 0 when fd is not the root of a mount. */
 static uint64_t mount_id(int fd)
 {
-	struct mount_id_statx x;
+	struct sys_statx x;
 
-	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_MNT_ID_EVER, &x) < 0 || !(x.attributes & ATTR_MOUNT_ROOT))
+	if (sys_statx(fd, "", AT_EMPTY_PATH, SYS_STATX_MNT_ID_EVER, &x) < 0 || !(x.attributes & SYS_STATX_ATTR_MOUNT_ROOT))
 		return 0;
 	return x.mnt_id;
 }

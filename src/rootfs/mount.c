@@ -77,9 +77,9 @@ static int open_target(int root, const struct mount_op *op, int source, struct t
 
 /* ---- attaching ---- */
 
-static int look_at(int fd, struct mount_id_statx *out, struct err *e)
+static int look_at(int fd, struct sys_statx *out, struct err *e)
 {
-	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO_MNT_ID, out) < 0 ? err_errno(e, "statx") : 0;
+	return sys_statx(fd, "", AT_EMPTY_PATH, SYS_STATX_INO | SYS_STATX_MNT_ID, out) < 0 ? err_errno(e, "statx") : 0;
 }
 
 int mounts_set_root(struct mounts *m, int fd, struct err *e)
@@ -97,7 +97,7 @@ static bool is_plain(const struct mounts *m, uint64_t id)
 	return false;
 }
 
-static int check_target(struct mounts *m, const struct mount_id_statx *at, int target_fd, int mount_fd, struct err *e)
+static int check_target(struct mounts *m, const struct sys_statx *at, int target_fd, int mount_fd, struct err *e)
 {
 	if (m->has_proc && is_plain(m, at->mnt_id))
 		return 0;
@@ -111,7 +111,7 @@ static int check_target(struct mounts *m, const struct mount_id_statx *at, int t
 /* Attaches; what is mounted on the root becomes the root. */
 static int attach(struct mounts *m, int mount_fd, int target_fd, struct err *e)
 {
-	struct mount_id_statx at;
+	struct sys_statx at;
 
 	if (look_at(target_fd, &at, e) < 0 || check_target(m, &at, target_fd, mount_fd, e) < 0 ||
 	    tree_attach(mount_fd, target_fd, e) < 0)
