@@ -4,7 +4,7 @@
  *  - a process that has ended and is not reaped yet shows it in /proc, to those who may trace it;
  *  - one that is reaped, in a pidfd that was open before (Linux 6.15). `create --record-exit` has the state directory hold one: it
  * is mounted there. No process of ours has to stay for that;
- *  - `run --keep` is the parent; it, and a wait that saw the end, write what they know to the file "exit".
+ *  - `run --keep` is the parent; it, and a wait that found it out, write what they know to the file "exit".
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -66,7 +66,7 @@ static int await_end(struct container *c, int init, struct err *e)
 	return status;
 }
 
-static int look_back(const struct container *c, struct err *e)
+static int look_back(struct container *c, struct err *e)
 {
 	struct err ignored;
 	int status = store_load_exit(c, &ignored);
@@ -76,9 +76,14 @@ static int look_back(const struct container *c, struct err *e)
 
 		status = pinned < 0 ? -ENODATA : proc_exit_status(pinned, &ignored);
 	}
-	if (status < 0 && c->state->pid > 0)
+	if (status >= 0)
+		return status;
+	if (c->state->pid > 0)
 		status = proc_zombie_status(c->state->pid, c->state->start_time, &ignored);
-	return status >= 0 ? status : tells_nothing(c->state, e);
+	if (status < 0)
+		return tells_nothing(c->state, e);
+	record_exit(c, status); /* its parent will reap it */
+	return status;
 }
 
 int container_wait(const struct runtime *rt, const char *id, int *status, struct err *e)

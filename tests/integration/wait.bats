@@ -114,6 +114,9 @@ END
     [ "$output" = 9 ]
     echo >"$BATS_TEST_TMPDIR/go"
     wait $!
+    # It is reaped now; what was found out is known.
+    run -0 drupe wait "$ID"
+    [ "$output" = 9 ]
     drupe delete "$ID"
 }
 
