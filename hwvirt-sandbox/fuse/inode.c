@@ -1,4 +1,4 @@
-/* inode.c - a table of slots, a hash over what identifies a file, and reference counts
+/* inode.c - numbered inodes, a hash over what identifies a file, and reference counts
  *
  * A file is known by its mount, its inode number and its handle. The handle has the file system's generation number, so a new file
  * with the number of a deleted one is another file. Without handles the descriptor keeps the number from being used again.
@@ -9,6 +9,7 @@
 #include "hwvirt-sandbox/fuse/inode.h"
 
 #include "base/cleanup.h"
+#include "hwvirt-sandbox/fuse/slots.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HANDLE_MAX = 40, MOUNTS_MAX = 64, SLOTS_FIRST = 256 };
+enum { HANDLE_MAX = 40, MOUNTS_MAX = 64, BUCKETS_FIRST = 256 };
 
 struct handle {
 	uint32_t bytes; /* 0: none */
@@ -26,7 +27,7 @@ struct handle {
 };
 
 struct inode {
-	uint64_t id;      /* slot | generation << 32; the root is FUSE_ROOT */
+	uint64_t id;      /* in slots; the root is the first: FUSE_ROOT */
 	uint64_t nlookup; /* of the guest */
 	uint32_t refs;    /* ours, and one while nlookup > 0 */
 	uint32_t mode;    /* the type only */
@@ -43,11 +44,9 @@ struct mount {
 
 struct inodes {
 	pthread_mutex_t lock;
-	struct inode **slots;
-	uint32_t *generations;
-	uint32_t *vacant; /* a stack of slots */
-	uint32_t n_slots, n_vacant, count, max, fds, fd_max;
-	struct inode **buckets; /* n_slots of them */
+	struct slots slots;
+	uint32_t max, fds, fd_max, n_buckets;
+	struct inode **buckets; /* at least as many as inodes */
 	struct mount mounts[MOUNTS_MAX];
 	unsigned n_mounts;
 	int proc_fd; /* /proc/self/fd */
@@ -93,7 +92,7 @@ static uint32_t hash(uint64_t mount_id, uint64_t ino)
 
 static struct inode **bucket(struct inodes *t, uint64_t mount_id, uint64_t ino)
 {
-	return &t->buckets[hash(mount_id, ino) & (t->n_slots - 1)];
+	return &t->buckets[hash(mount_id, ino) & (t->n_buckets - 1)];
 }
 
 static uint64_t device(const struct sys_statx *st)
@@ -135,34 +134,17 @@ static void unchain(struct inodes *t, struct inode *n)
 	n->next = NULL;
 }
 
-static void *grown(void *old, size_t n, size_t size)
-{
-	void *p = reallocarray(old, n, size);
-
-	if (!p)
-		abort();
-	return p;
-}
-
-/* Doubles the slots and spreads the chains anew. */
+/* Doubles the buckets and spreads the chains anew. */
 static void grow(struct inodes *t)
 {
-	uint32_t before = t->n_slots, n = before ? 2 * before : SLOTS_FIRST;
-
-	t->slots = grown(t->slots, n, sizeof(*t->slots));
-	t->generations = grown(t->generations, n, sizeof(*t->generations));
-	t->vacant = grown(t->vacant, n, sizeof(*t->vacant));
-	t->buckets = grown(t->buckets, n, sizeof(*t->buckets));
-	memset(t->buckets, 0, n * sizeof(*t->buckets));
-	t->n_slots = n;
-	for (uint32_t i = n; i-- > before;) {
-		t->slots[i] = NULL;
-		t->generations[i] = 1;
-		t->vacant[t->n_vacant++] = i;
-	}
-	for (uint32_t i = 0; i < before; i++) {
-		if (t->slots[i])
-			chain(t, t->slots[i]);
+	t->n_buckets = t->n_buckets ? 2 * t->n_buckets : BUCKETS_FIRST;
+	free(t->buckets);
+	t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
+	if (!t->buckets)
+		abort();
+	for (uint32_t i = 0; i < t->slots.n; i++) {
+		if (t->slots.v[i].thing)
+			chain(t, t->slots.v[i].thing);
 	}
 }
 
@@ -199,25 +181,20 @@ static bool mount_learn(struct inodes *t, const struct found *f)
 
 static void release(struct inodes *t, struct inode *n)
 {
-	uint32_t slot = (uint32_t)n->id;
-
 	if (--n->refs > 0)
 		return;
 	unchain(t, n);
 	if (n->fd >= 0)
 		t->fds--;
 	close_fd(&n->fd);
-	t->slots[slot] = NULL;
-	t->generations[slot]++;
-	t->vacant[t->n_vacant++] = slot;
-	t->count--;
+	slots_remove(&t->slots, n->id);
 	free(n);
 }
 
 /* Whether what was found can be kept, by handle or by descriptor. Without a handle that works, f->handle is emptied. */
 static int admit(struct inodes *t, struct found *f)
 {
-	if (t->count >= t->max)
+	if (t->slots.used >= t->max)
 		return -ENFILE;
 	if (f->handle.bytes && !mount_learn(t, f))
 		f->handle.bytes = 0;
@@ -227,15 +204,12 @@ static int admit(struct inodes *t, struct found *f)
 static struct inode *insert(struct inodes *t, struct found *f)
 {
 	struct inode *n = calloc(1, sizeof(*n));
-	uint32_t slot;
 
 	if (!n)
 		abort();
-	if (t->n_vacant == 0)
+	if (t->slots.used == t->n_buckets)
 		grow(t);
-	slot = t->vacant[--t->n_vacant];
 	*n = (struct inode){
-		.id = slot | (uint64_t)t->generations[slot] << 32,
 		.mode = f->st.mode & S_IFMT,
 		.fd = f->handle.bytes ? -1 : take_fd(&f->fd),
 		.mount_id = f->st.mnt_id,
@@ -244,8 +218,7 @@ static struct inode *insert(struct inodes *t, struct found *f)
 		.handle = f->handle,
 	};
 	t->fds += n->fd >= 0;
-	t->slots[slot] = n;
-	t->count++;
+	n->id = slots_add(&t->slots, n);
 	chain(t, n);
 	return n;
 }
@@ -272,10 +245,7 @@ static int count_lookup(struct inodes *t, struct found *f, uint64_t *id)
 
 static struct inode *by_id(const struct inodes *t, uint64_t id)
 {
-	uint32_t slot = (uint32_t)id;
-	struct inode *n = slot < t->n_slots ? t->slots[slot] : NULL;
-
-	return n && n->id == id ? n : NULL;
+	return slots_find(&t->slots, id);
 }
 
 /* ---- public ---- */
@@ -393,11 +363,13 @@ void inodes_forget(struct inodes *t, uint64_t id, uint64_t n)
 
 void inodes_clear(struct inodes *t)
 {
-	for (uint32_t i = 0; i < t->n_slots; i++) {
+	for (uint32_t i = 0; i < t->slots.n; i++) {
+		const struct inode *n;
 		uint64_t id;
 
 		pthread_mutex_lock(&t->lock);
-		id = t->slots[i] ? t->slots[i]->id : 0;
+		n = t->slots.v[i].thing;
+		id = n ? n->id : 0;
 		pthread_mutex_unlock(&t->lock);
 		if (id)
 			inodes_forget(t, id, UINT64_MAX);
@@ -409,12 +381,12 @@ uint32_t inodes_count(struct inodes *t)
 	uint32_t n;
 
 	pthread_mutex_lock(&t->lock);
-	n = t->count;
+	n = t->slots.used;
 	pthread_mutex_unlock(&t->lock);
 	return n;
 }
 
-/* The root takes slot 1 with generation 0, which makes its id FUSE_ROOT; slot 0 is used by none. */
+/* The root is the first, which makes its id FUSE_ROOT. */
 static int add_root(struct inodes *t, int share_fd, struct err *e)
 {
 	struct found f = { .fd = openat(share_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC) };
@@ -426,8 +398,6 @@ static int add_root(struct inodes *t, int share_fd, struct err *e)
 	r = examine(&f);
 	if (r == 0) {
 		grow(t);
-		t->generations[1] = 0;
-		t->n_vacant--; /* slot 0 */
 		f.handle.bytes = 0;
 		r = count_lookup(t, &f, &id);
 	}
@@ -461,17 +431,17 @@ void inodes_free(struct inodes *t)
 {
 	if (!t)
 		return;
-	for (uint32_t i = 0; i < t->n_slots; i++) {
-		if (t->slots[i])
-			close_fd(&t->slots[i]->fd);
-		free(t->slots[i]);
+	for (uint32_t i = 0; i < t->slots.n; i++) {
+		struct inode *n = t->slots.v[i].thing;
+
+		if (n)
+			close_fd(&n->fd);
+		free(n);
 	}
 	for (unsigned i = 0; i < t->n_mounts; i++)
 		close_fd(&t->mounts[i].fd);
 	close_fd(&t->proc_fd);
-	free(t->slots);
-	free(t->generations);
-	free(t->vacant);
+	slots_release(&t->slots);
 	free(t->buckets);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -5,9 +5,12 @@
  *
  * The device's process is believed no more than the guest: where the queues are is checked against the memory here, too.
  *
- * System calls besides those of files (fuse/): poll, read and write of eventfds, recvfrom and sendto of the channel, and those of
- * threads: clone3 (or clone), unshare of CLONE_FS, fchdir, mmap, mprotect, munmap, madvise, futex, set_robust_list, rseq,
- * rt_sigprocmask, exit.
+ * Its system calls, for whoever confines it: of this file poll, read and write of eventfds, recvfrom, sendto, clone (or clone3),
+ * fchdir, unshare of CLONE_FS, mmap, mprotect, munmap, madvise, brk, futex, rt_sigaction, rt_sigprocmask, set_robust_list, rseq,
+ * close, exit, exit_group; of fuse/ openat, name_to_handle_at, open_by_handle_at, statx, fstatfs, fcntl, getdents64, lseek, preadv,
+ * pwritev, copy_file_range, fallocate, ftruncate, fsync, fdatasync, syncfs, mkdirat, mknodat, symlinkat, linkat, readlinkat,
+ * renameat2, unlinkat, umask, fchmodat, fchownat, utimensat, getxattr, setxattr, listxattr, removexattr, setfsuid, setfsgid,
+ * geteuid, getegid, capget, capset.
  */
 #include "base/cleanup.h"
 #include "hwvirt-sandbox/virtio/fs.h"
