@@ -32,13 +32,15 @@ void cg_add_write(struct cg_builder *b, const struct cgroup_write *w)
 
 bool cg_list_has(const char *list, const char *word)
 {
-	size_t len = strlen(word);
+	while (list && *list && *word) {
+		size_t n = 0;
 
-	while (list && *list && len) {
-		size_t n = strcspn(list, ", ");
-
-		if (n == len && strncmp(list, word, n) == 0)
+		while (list[n] == word[n] && word[n])
+			n++;
+		if (!word[n] && (!list[n] || list[n] == ',' || list[n] == ' '))
 			return true;
+		while (list[n] && list[n] != ',' && list[n] != ' ')
+			n++;
 		list += n;
 		list += strspn(list, ", ");
 	}

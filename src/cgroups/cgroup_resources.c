@@ -551,8 +551,8 @@ static int add_cell(struct cg_builder *b, const struct setting *s, const struct 
 
 static int add_setting(struct cg_builder *b, const struct setting *s, struct conv *c, struct err *e)
 {
-	const struct cgroup_dir *dir = place_of(b, s, &c->v2);
 	size_t n = s->count ? s->count(c) : 1;
+	const struct cgroup_dir *dir = n ? place_of(b, s, &c->v2) : NULL;
 
 	for (c->i = 0; c->i < n; c->i++) {
 		struct cell cell = { .file = c->v2 ? s->v2.file : s->v1.file };

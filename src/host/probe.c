@@ -129,6 +129,21 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
+/* The next line that has the text in it, as a string of its own; NULL when there is none. */
+static char *next_line_with(const char *text, char **rest)
+{
+	char *found = strstr(*rest, text), *line = found;
+
+	if (!found)
+		return NULL;
+	while (line > *rest && line[-1] != '\n')
+		line--;
+	found += strcspn(found, "\n");
+	*rest = found + (*found == '\n');
+	*found = '\0';
+	return line;
+}
+
 /* One line of the mount table, as far as it matters here. */
 struct cg_mount {
 	char *root, *point, *options;
@@ -239,9 +254,8 @@ void host_parse_cgroups(char *mountinfo, char *own, struct arena *a, struct host
 	struct cg_line lines[HIERARCHIES_MAX];
 	size_t n = parse_own(own, lines), used = 0;
 	struct cg_mount m;
-	char *save;
 
-	for (char *line = strtok_r(mountinfo, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+	for (char *line; (line = next_line_with(" - cgroup", &mountinfo)) != NULL;)
 		if (parse_mount(line, &m))
 			place_mount(&m, lines, n);
 	struct host_hierarchy *hier = arena_alloc(a, (n + 1) * sizeof(*hier));
@@ -316,14 +330,11 @@ static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, str
 const char *host_parse_resctrl(char *mountinfo, struct arena *a)
 {
 	const char *found = NULL;
-	char *save;
 
-	for (char *line = strtok_r(mountinfo, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *fields[5] = { 0 }, *rest = strstr(line, " - resctrl "), *field;
+	for (char *line; (line = next_line_with(" - resctrl ", &mountinfo)) != NULL;) {
+		char *fields[5] = { 0 }, *field;
 
-		if (!rest)
-			continue;
-		*rest = '\0';
+		*strstr(line, " - resctrl ") = '\0';
 		for (int i = 0; i < 5; i++)
 			fields[i] = strtok_r(i ? NULL : line, " ", &field);
 		if (!fields[4] || !str_eq(fields[3], "/"))

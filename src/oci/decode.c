@@ -405,7 +405,7 @@ static size_t find(const struct shape *s, const char *name)
 {
 	size_t i = 0;
 
-	while (i < s->n && strcmp(s->fields[i].name, name) != 0)
+	while (i < s->n && (s->fields[i].name[0] != name[0] || strcmp(s->fields[i].name, name) != 0))
 		i++;
 	return i;
 }

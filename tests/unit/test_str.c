@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <limits.h>
 
 static void numbers_are_whole_decimal_texts(void)
 {
@@ -53,5 +54,52 @@ static void null_equals_only_null(void)
 	expect(str_eq("a", "a") && !str_eq("a", "b"));
 }
 
+static void formats_are_those_of_printf(void)
+{
+	auto_arena struct arena a = { 0 };
+	char wide[600];
+
+	memset(wide, 'x', sizeof(wide) - 1);
+	wide[sizeof(wide) - 1] = '\0';
+	expect_str(arena_printf(&a, "%s", ""), "");
+	expect_str(arena_printf(&a, "%s=%s%s;%c%%", "a", "", "b", 'c'), "a=b;c%");
+	expect_str(arena_printf(&a, "%d %d %d %u %u", 0, INT_MIN, INT_MAX, 0u, UINT_MAX), "0 -2147483648 2147483647 0 4294967295");
+	expect_str(arena_printf(&a, "%ld %lu %zu", LONG_MIN, ULONG_MAX, SIZE_MAX),
+		   "-9223372036854775808 18446744073709551615 18446744073709551615");
+	expect_str(arena_printf(&a, "%s %04o %.2s|%5d|%lld", "x", 8u, "abc", -7, -1LL), "x 0010 ab|   -7|-1");
+	expect(strlen(arena_printf(&a, "%s,%s", wide, wide)) == 2 * 599 + 1);
+}
+
+static void appending_formats_is_the_same_at_any_length(void)
+{
+	for (int before = 0; before < 300; before++) {
+		auto_arena struct arena a = { 0 };
+		struct strbuf b = STRBUF(&a);
+
+		for (int i = 0; i < before; i++)
+			strbuf_puts(&b, "x");
+		strbuf_printf(&b, "%s %d", "word", 17);
+		strbuf_printf(&b, "%s%03d", "", 5);
+		expect(b.len == (size_t)before + 10);
+		expect_str(b.text + before, "word 17005");
+	}
+}
+
+static void arenas_give_zeroes_again_and_again(void)
+{
+	for (int round = 0; round < 3; round++) {
+		auto_arena struct arena a = { 0 };
+
+		for (int i = 0; i < 100; i++) {
+			char *p = arena_alloc(&a, 1000);
+
+			for (int at = 0; at < 1000; at++)
+				expect(!p[at]);
+			memset(p, 0xff, 1000);
+		}
+	}
+}
+
 TAP_MAIN(CASE(numbers_are_whole_decimal_texts), CASE(numbers_keep_64_bits_and_refuse_the_65th),
-	 CASE(strbuf_grows_and_stays_terminated), CASE(null_equals_only_null))
+	 CASE(strbuf_grows_and_stays_terminated), CASE(null_equals_only_null), CASE(formats_are_those_of_printf),
+	 CASE(appending_formats_is_the_same_at_any_length), CASE(arenas_give_zeroes_again_and_again))
