@@ -12,5 +12,8 @@
 /* A zeroed block of at least BLOCK_SIZE bytes, aligned for any object; aborts when memory is out. */
 void *block_get(size_t size) __attribute__((malloc, returns_nonnull));
 
+/* Gives the pages of blocks that nobody has back to the kernel. */
+void block_trim(void);
+
 /* Gives a block back, of whose bytes the first `used` may be other than zero. size as it was given to block_get(). */
 void block_put(void *block, size_t size, size_t used);

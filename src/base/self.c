@@ -1,4 +1,5 @@
 #include "base/self.h"
+#include "base/block.h"
 #include "base/cleanup.h"
 #include "base/retry.h"
 #include "base/str.h"
@@ -7,6 +8,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -15,7 +17,9 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#define NAME_ROOM 249 /* the longest name memfd_create(2) takes, without the NUL */
+#define OLD_STACK    (256u << 10) /* bytes below the present frame that may have been used */
+#define CALLED_STACK 1024         /* bytes of stack that madvise() and its callers here take at most */
+#define NAME_ROOM    249          /* the longest name memfd_create(2) takes, without the NUL */
 
 extern char **environ;
 
@@ -95,7 +99,18 @@ const char *self_path(struct arena *a)
 	return start[0] == '/' ? arena_strdup(a, start) : NULL;
 }
 
-void self_drop_pages(void)
+/* The pages of the stack that returned functions have used; those of the functions called from here stay. */
+static void drop_old_stack(void)
+{
+	const uintptr_t page = (uintptr_t)getauxval(AT_PAGESZ) - 1;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0), to = (here - CALLED_STACK) & ~page;
+
+	/* It may reach beyond the stack: what is not mapped is passed over. */
+	(void)madvise((void *)(to - OLD_STACK), OLD_STACK, MADV_DONTNEED);
+}
+
+/* The program's code and constants, the headers last since they are read here. */
+static void drop_file_pages(void)
 {
 	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
 	const uintptr_t page = (uintptr_t)getauxval(AT_PAGESZ) - 1;
@@ -105,10 +120,23 @@ void self_drop_pages(void)
 	for (unsigned long i = 0; i < n; i++)
 		if (headers[i].p_type == PT_PHDR)
 			moved = (uintptr_t)headers - headers[i].p_vaddr;
-	for (unsigned long i = 0; i < n; i++) {
-		uintptr_t from = moved + headers[i].p_vaddr, to = from + headers[i].p_memsz;
+	for (unsigned long i = n; i-- > 0;) {
+		uintptr_t from = (moved + headers[i].p_vaddr) & ~page, to = moved + headers[i].p_vaddr + headers[i].p_memsz;
+		bool constant = headers[i].p_type == PT_LOAD && !(headers[i].p_flags & PF_W);
 
-		if (headers[i].p_type == PT_LOAD && !(headers[i].p_flags & PF_W))
-			(void)madvise((void *)(from & ~page), ((to + page) & ~page) - (from & ~page), MADV_DONTNEED);
+		/* Where nothing was relocated, this part is as it is in the file, too. */
+		if (constant || (headers[i].p_type == PT_GNU_RELRO && !moved))
+			(void)syscall(SYS_madvise, from, (constant ? (to + page) & ~page : to & ~page) - from, MADV_DONTNEED);
 	}
+}
+
+/* Pages come back in blocks of 64 KiB around the one that is used: the last call is made from here, by what made those before. */
+void self_wait_small(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	block_trim();
+	drop_old_stack();
+	drop_file_pages();
+	(void)syscall(SYS_ppoll, &p, 1ul, NULL, NULL, 0ul);
 }

@@ -11,9 +11,9 @@
  * environment, and returns only on failure. */
 must_check int self_seal(char *const argv[], struct err *e);
 
-/* Gives back the memory in which the program's code and constants are mapped; what is used again comes back by itself. For a process
- * that is going to wait. */
-void self_drop_pages(void);
+/* Waits until fd can be read, or a signal comes, in as little memory as can be: gives back the pages of the program's code and
+ * constants, of the stack and of arenas that are not in use; what is used again comes back by itself. */
+void self_wait_small(int fd);
 
 /* The path of the executable file that was started, also after sealing; NULL when it is unknown. For finding helper programs. */
 const char *self_path(struct arena *a);

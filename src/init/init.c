@@ -205,7 +205,7 @@ static int wait_for_start(struct init *in, struct inside *me, struct err *e)
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		return err_errno(e, "prctl");
 	chan_close(&in->chan);
-	self_drop_pages();
+	self_wait_small(in->listen_fd);
 	return await_start(in, e);
 }
 

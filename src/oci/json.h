@@ -41,6 +41,10 @@ struct json {
 must_check int json_parse(struct arena *a, const char *text, size_t len,
 			  const struct json **out, struct err *e);
 
+/* The same, with the tree in *nodes and names, strings and digits in *texts: they may outlive the tree. */
+must_check int json_parse_apart(struct arena *nodes, struct arena *texts, const char *text, size_t len,
+				const struct json **out, struct err *e);
+
 /* The member of an object by name, NULL when there is none. */
 const struct json *json_member(const struct json *object, const char *name);
 

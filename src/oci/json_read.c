@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW_MEMBERS 16   /* up to here comparing each with each beats sorting */
+#define FEW_MEMBERS 32   /* up to here comparing each with each beats sorting */
 #define SPARE       16   /* nodes that are allocated together */
 #define ROOM        1024 /* bytes for strings that are allocated together; */
 #define ROOM_MIN    32   /* what is left of it when the next are */
 
 struct reader {
-	struct arena *arena;
+	struct arena *nodes, *texts;
 	struct err *e;
 	const char *s, *end; /* what is left to read */
 	uint32_t line;       /* of s */
@@ -253,7 +253,7 @@ static char *mixed_string(struct reader *r, char *out)
 /* Reads a string that is not plain, or does not fit into the room: a place of its own in the arena. */
 static int long_string(struct reader *r, const char **text, uint32_t *len)
 {
-	char *copy = arena_alloc(r->arena, (size_t)(string_end(r->s, r->end) - r->s) + 1), *last = mixed_string(r, copy);
+	char *copy = arena_alloc(r->texts, (size_t)(string_end(r->s, r->end) - r->s) + 1), *last = mixed_string(r, copy);
 
 	if (!last)
 		return -EINVAL;
@@ -267,7 +267,7 @@ static void more_room(struct reader *r)
 {
 	size_t left = (size_t)(r->end - r->s) + ROOM_MIN, size = left < ROOM ? left : ROOM;
 
-	r->room = arena_alloc(r->arena, size);
+	r->room = arena_alloc(r->texts, size);
 	r->room_end = r->room + size;
 }
 
@@ -336,7 +336,7 @@ static struct json *add(struct reader *r, enum json_type type)
 		return NULL;
 	}
 	if (!r->spare_n) {
-		r->spare = arena_alloc(r->arena, SPARE * sizeof(*r->spare));
+		r->spare = arena_alloc(r->nodes, SPARE * sizeof(*r->spare));
 		r->spare_n = SPARE;
 	}
 	struct json *v = r->spare++;
@@ -399,7 +399,7 @@ static int add_number(struct reader *r)
 	if (!v)
 		return -E2BIG;
 	v->len = (uint32_t)(end - r->s);
-	v->text = arena_strndup(r->arena, r->s, v->len);
+	v->text = arena_strndup(r->texts, r->s, v->len);
 	r->s = end;
 	return 0;
 }
@@ -494,7 +494,7 @@ static int close_container(struct reader *r)
 	const struct json *v = r->open[r->depth - 1], *twice = NULL;
 
 	if (v->type == JSON_OBJECT)
-		twice = v->len <= FEW_MEMBERS ? repeated_of_few(v) : repeated_of_many(r->arena, v);
+		twice = v->len <= FEW_MEMBERS ? repeated_of_few(v) : repeated_of_many(r->nodes, v);
 	if (twice)
 		return fault(r, twice, EINVAL, "member name is repeated");
 	r->depth--;
@@ -544,9 +544,9 @@ static int document(struct reader *r)
 	return r->s < r->end ? malformed(r, "something follows the value") : 0;
 }
 
-int json_parse(struct arena *a, const char *text, size_t len, const struct json **out, struct err *e)
+int json_parse_apart(struct arena *nodes, struct arena *texts, const char *text, size_t len, const struct json **out, struct err *e)
 {
-	struct reader reader = { .arena = a, .s = text, .end = text + len, .e = e, .line = 1 };
+	struct reader reader = { .nodes = nodes, .texts = texts, .s = text, .end = text + len, .e = e, .line = 1 };
 
 	if (len > JSON_TEXT_MAX)
 		return err_set(e, E2BIG, "JSON text is %zu bytes, the limit is %u", len, JSON_TEXT_MAX);
@@ -555,6 +555,11 @@ int json_parse(struct arena *a, const char *text, size_t len, const struct json 
 	if (r == 0)
 		*out = reader.root;
 	return r;
+}
+
+int json_parse(struct arena *a, const char *text, size_t len, const struct json **out, struct err *e)
+{
+	return json_parse_apart(a, a, text, len, out, e);
 }
 
 const struct json *json_member(const struct json *object, const char *name)

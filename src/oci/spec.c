@@ -171,9 +171,10 @@ SHAPE(mounts, NULL, F_OBJS(struct mounts, mounts, "mounts", REQUIRED, oci_mount)
 /* NULL and *e set, or the object. */
 static const void *parse(struct arena *a, const struct shape *s, const char *text, size_t len, struct err *e)
 {
+	auto_arena struct arena nodes = { 0 };
 	const struct json *tree;
 
-	if (json_parse(a, text, len, &tree, e) < 0)
+	if (json_parse_apart(&nodes, a, text, len, &tree, e) < 0)
 		return NULL;
 	void *object = arena_alloc(a, s->size);
 
