@@ -116,6 +116,21 @@ static void memory_is_shared_by_descriptor_and_cannot_shrink(void)
 	guest_mem_release(&b);
 }
 
+/* So that the host can use large pages for it. */
+static void memory_begins_at_a_multiple_of_2_mib(void)
+{
+	struct guest_mem m[3];
+	struct err e;
+
+	for (size_t i = 0; i < 3; i++) {
+		expect(guest_mem_create((i + 1) * GUEST_MEM_PAGE, &m[i], &e) == 0);
+		expect((uintptr_t)m[i].base % (2 << 20) == 0);
+		memset(m[i].base, 1, (i + 1) * GUEST_MEM_PAGE);
+	}
+	for (size_t i = 0; i < 3; i++)
+		guest_mem_release(&m[i]);
+}
+
 static void memory_that_its_holder_could_shrink_is_refused(void)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -569,7 +584,7 @@ static void a_million_random_accesses_leave_the_device_usable(void)
 
 TAP_MAIN(CASE(segments_are_one_run_of_bytes), CASE(a_range_lies_in_memory_as_a_whole_or_not_at_all),
 	 CASE(memory_is_shared_by_descriptor_and_cannot_shrink), CASE(memory_that_its_holder_could_shrink_is_refused),
-	 CASE(a_request_is_read_answered_and_given_back), CASE(a_queue_goes_round),
+	 CASE(memory_begins_at_a_multiple_of_2_mib), CASE(a_request_is_read_answered_and_given_back), CASE(a_queue_goes_round),
 	 CASE(the_driver_is_interrupted_only_when_it_asked), CASE(with_event_index_the_driver_names_the_request_it_waits_for),
 	 CASE(an_indirect_table_is_followed), CASE(an_empty_buffer_is_no_part), CASE(a_broken_chain_breaks_the_queue),
 	 CASE(a_broken_ring_breaks_the_queue), CASE(a_request_given_back_twice_counts_once),
