@@ -10,7 +10,7 @@
 /* reboot=t: a reset is a triple fault, which ends the machine at once. panic=-1: so is a panic. The rest saves probing for what is
  * not there, and time. */
 #define ALWAYS                                                                                                                     \
-	"reboot=t panic=-1 no_timer_check tsc=reliable nomodule no-kvmapf cryptomgr.notests rcupdate.rcu_expedited=1 "     \
+	"reboot=t panic=-1 no_timer_check tsc=reliable nomodule no-kvmapf cryptomgr.notests rcupdate.rcu_expedited=1 "             \
 	"random.trust_cpu=on i8042.noaux i8042.nokbd"
 
 struct text {
