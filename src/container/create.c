@@ -112,23 +112,6 @@ static struct oci_state *initial_state(const struct plan *p, const struct resctr
 	return s;
 }
 
-/* A container with a user namespace gets mounts whose flags it cannot clear. */
-static int open_sources(const struct plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
-			struct err *e)
-{
-	struct ns_view view = NS_VIEW_NONE;
-	struct err left;
-	int r = p->ns.user_ns && p->rootfs.new_mount_ns ? ns_view_enter(&view, e) : 0;
-
-	if (r < 0)
-		return r;
-	r = rootfs_open_sources(&p->rootfs, u, a, out, e);
-	if (ns_view_leave(&view, &left) >= 0)
-		return r;
-	*e = left;
-	return -left.code;
-}
-
 /* What must be open before the fork. */
 static int open_inputs(const struct plan *p, const struct container *c, bool to_start, struct arena *a, struct init *in,
 		       struct err *e)
@@ -141,79 +124,11 @@ static int open_inputs(const struct plan *p, const struct container *c, bool to_
 	for (size_t i = 0; i < p->ns.n_join; i++)
 		if (p->ns.join[i].flag == SYS_CLONE_NEWUSER)
 			userns.fd = in->ns_fds[i];
-	r = open_sources(p, &userns, a, &in->sources, e);
+	r = init_open_sources(p, &userns, a, &in->sources, e);
 	if (r < 0)
 		return r;
 	in->listen_fd = to_start ? -1 : store_listen(c, e);
 	return !to_start && in->listen_fd < 0 ? in->listen_fd : 0;
-}
-
-/* The stage tells which process is init, and ends. */
-static int await_stage(struct chan *chan, pid_t stage, pid_t *pid, int *pidfd, struct err *e)
-{
-	int32_t number = 0;
-	struct err ignored;
-	int r = chan_expect(chan, MSG_STAGE, &number, sizeof(number), pidfd, e);
-
-	(void)!proc_wait(stage, r < 0 ? &ignored : e);
-	if (r < 0)
-		return r;
-	if (number <= 0 || *pidfd < 0)
-		return err_set(e, EPROTO, "stage sent no process");
-	*pid = number;
-	return 0;
-}
-
-static int fork_init(const struct plan *p, struct init *in, struct created *k, struct err *e)
-{
-	/* Devices are moved to where init is, so it must have joined. */
-	bool stage = stage_needed(&p->ns) || (p->net.n_devices && p->ns.n_join);
-	struct chan ours, theirs;
-	struct err no_cgroup_fd;
-	auto_fd int cgroup = k->holder || p->cgroup.no_birth ? -1 : cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
-	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
-
-	if (r < 0)
-		return r;
-	in->cgroup_fd = cgroup >= 0 ? cgroup : -1;
-	pid_t pid = proc_fork(stage ? 0 : init_clone_flags(&p->ns), &pidfd, stage ? -1 : in->cgroup_fd, e);
-
-	if (pid == 0) {
-		chan_close(&ours);
-		in->chan = theirs;
-		if (stage)
-			stage_run(in);
-		init_run(in);
-	}
-	chan_close(&theirs);
-	k->chan = ours;
-	if (pid < 0)
-		return pid;
-	k->pid = pid;
-	k->pidfd = pidfd;
-	if (!stage)
-		return 0;
-	close_fd(&k->pidfd);
-	k->pid = 0;
-	return await_stage(&k->chan, pid, &k->pid, &k->pidfd, e);
-}
-
-/* What only the runtime may do to init, before init goes on. */
-static int prepare_from_outside(const struct plan *p, const struct init *in, pid_t pid, struct err *e)
-{
-	int r = 0;
-
-	if (p->ns.uid_map.n)
-		r = ns_write_maps(&p->ns, pid, e);
-	if (r == 0 && in->cgroup_fd < 0)
-		r = cgroup_join(&p->cgroup.ref, NULL, pid, e);
-	if (r == 0)
-		r = resctrl_join(&p->resctrl.ref, pid, e);
-	if (r == 0 && p->has_process)
-		r = sec_apply_outside(&p->sec, pid, e);
-	if (r == 0 && p->net.n_devices)
-		r = net_move_devices(&p->net, pid, e);
-	return r;
 }
 
 static int pass_console(struct created *k, const struct create_options *o, struct err *e)
@@ -310,7 +225,7 @@ static int make_groups(struct created *k, struct arena *a, struct err *e)
 /* The conversation with init, see init/init.h. */
 static int bring_up(struct created *k, const struct create_options *o, const struct init *in, struct arena *a, struct err *e)
 {
-	int r = prepare_from_outside(k->plan, in, k->pid, e);
+	int r = init_prepare(k->plan, in, k->pid, e);
 
 	cgroup_let_go(&k->holder);
 	if (r < 0)
@@ -346,7 +261,7 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	if (r == 0)
 		r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
 	if (r == 0)
-		r = fork_init(k->plan, &in, k, e);
+		r = init_fork(&in, !k->holder, &k->chan, &k->pid, &k->pidfd, e);
 	/* Init has its own copies. */
 	rootfs_close_sources(&k->plan->rootfs, &in.sources);
 	close_fd(&in.listen_fd);

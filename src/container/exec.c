@@ -27,7 +27,6 @@ struct exec {
 	const struct oci_spec *spec;
 	struct exec_plan plan;
 	struct cgroup_ref cgroup;
-	int cgroup_fd; /* to be born in; -1: to be joined */
 	struct resctrl_ref resctrl;
 	struct arena *arena;
 	int init;   /* pidfd of the container's init */
@@ -235,35 +234,6 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 	return r < 0 ? r : plan_exec(x->spec, p, &po, &h, x->arena, &x->plan, e);
 }
 
-/* The namespaces in which the container's init is and we are not. */
-int differing_namespaces(int proc_dir, uint32_t *out, struct err *e)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} ns[] = {
-		{ "user", SYS_CLONE_NEWUSER },     { "mnt", SYS_CLONE_NEWNS },    { "pid", SYS_CLONE_NEWPID },
-		{ "net", SYS_CLONE_NEWNET },       { "uts", SYS_CLONE_NEWUTS },   { "ipc", SYS_CLONE_NEWIPC },
-		{ "cgroup", SYS_CLONE_NEWCGROUP }, { "time", SYS_CLONE_NEWTIME },
-	};
-	char mine[64], theirs[64], path[32];
-
-	*out = 0;
-	for (size_t i = 0; i < sizeof(ns) / sizeof(ns[0]); i++) {
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", ns[i].name);
-		ssize_t m = readlink(path, mine, sizeof(mine));
-		ssize_t t = readlinkat(proc_dir, path + strlen("/proc/self/"), theirs, sizeof(theirs));
-
-		if (m < 0 && errno == ENOENT) /* the kernel has no such namespace */
-			continue;
-		if (m < 0 || t < 0)
-			return err_errno(e, "%s namespace of the container", ns[i].name);
-		if (m != t || memcmp(mine, theirs, (size_t)m) != 0)
-			*out |= ns[i].flag;
-	}
-	return 0;
-}
-
 int open_proc_dir(const struct oci_state *s, struct err *e)
 {
 	char path[32];
@@ -272,62 +242,6 @@ int open_proc_dir(const struct oci_state *s, struct err *e)
 	int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
-}
-
-/* On cgroup2 it is born in the container's cgroup. One that the container has divided takes no processes itself any more: then
- * where its init is. */
-static pid_t fork_stage(struct exec *x, struct err *e)
-{
-	pid_t pid = proc_fork(0, NULL, x->cgroup_fd, e);
-
-	if ((pid != -EBUSY && pid != -EOPNOTSUPP) || x->cgroup_fd < 0)
-		return pid;
-	int fd = cgroup_open_of(&x->cgroup, x->ns_dir, e);
-
-	if (fd < 0)
-		return fd;
-	close_fd(&x->cgroup_fd);
-	x->cgroup_fd = fd;
-	return proc_fork(0, NULL, x->cgroup_fd, e);
-}
-
-static int fork_joiner(struct exec *x, struct joiner *j, struct err *e)
-{
-	struct chan ours, theirs;
-	int r = chan_pair(&ours, &theirs, e);
-
-	if (r < 0)
-		return r;
-	pid_t stage = fork_stage(x, e);
-
-	if (stage == 0) {
-		chan_close(&ours);
-		j->entry.chan = theirs;
-		joiner_run(j);
-	}
-	chan_close(&theirs);
-	x->chan = ours;
-	if (stage < 0)
-		return stage;
-	if (x->plan.sec.affinity_initial)
-		r = sec_set_affinity_of(stage, x->plan.sec.affinity_initial, e);
-	/* v1 and hybrid hierarchies, and a named sub-cgroup, are joined by the stage; its child inherits them. */
-	if (r == 0 && x->cgroup_fd < 0)
-		r = cgroup_join(&x->cgroup, x->o->cgroups, stage, e);
-	if (r == 0)
-		r = resctrl_join(&x->resctrl, stage, e);
-	if (r == 0)
-		r = chan_send(&x->chan, MSG_GO, NULL, 0, -1, e);
-	if (r < 0)
-		chan_close(&x->chan); /* the stage ends at once */
-	int32_t number = 0;
-	struct err ignored;
-	int got = r < 0 ? r : chan_expect(&x->chan, MSG_STAGE, &number, sizeof(number), &x->pidfd, e);
-
-	(void)!proc_wait(stage, &ignored);
-	x->pid = number;
-	/* To the process proper: until now it was silent, so that nothing of it could come before the stage's last word. */
-	return got < 0 ? got : chan_send(&x->chan, MSG_GO, NULL, 0, -1, e);
 }
 
 static int pass_console(struct exec *x, struct err *e)
@@ -356,7 +270,10 @@ static int bring_up(struct exec *x, struct joiner *j, struct err *e)
 		.bundle = x->c->state->bundle,
 		.status = "running",
 	};
-	int r = fork_joiner(x, j, e);
+	const struct joiner_place at = {
+		.cgroup = &x->cgroup, .subs = x->o->cgroups, .resctrl = &x->resctrl, .proc_dir = x->ns_dir
+	};
+	int r = joiner_fork(j, &at, &x->chan, &x->pid, &x->pidfd, e);
 
 	if (r == 0 && x->plan.proc.terminal)
 		r = pass_console(x, e);
@@ -390,14 +307,11 @@ static void end_process(struct exec *x)
 static int enter(struct exec *x, struct err *e)
 {
 	struct joiner j = { .plan = &x->plan, .entry = { .chan = { -1 }, .pidfd = x->init, .root_fd = -1 } };
-	struct err no_cgroup_fd;
-	int r = differing_namespaces(x->ns_dir, &j.entry.ns_flags, e);
+	int r = joiner_namespaces(x->ns_dir, &j.entry.ns_flags, e);
 
 	if (r < 0)
 		return r;
 	auto_fd int root = -1;
-	/* execCPUAffinity names CPUs for the time before the cgroup. */
-	x->cgroup_fd = x->o->cgroups || x->plan.sec.affinity_initial ? -1 : cgroup_open(&x->cgroup, &no_cgroup_fd);
 	if (x->c->state->no_pivot || !(j.entry.ns_flags & SYS_CLONE_NEWNS)) {
 		root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
@@ -466,13 +380,10 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 
 	if (r < 0)
 		return r;
-	struct exec x = {
-		.c = &c, .o = o, .arena = &a, .cgroup_fd = -1, .init = -1, .ns_dir = -1, .chan = { -1 }, .pidfd = -1, .console = -1
-	};
+	struct exec x = { .c = &c, .o = o, .arena = &a, .init = -1, .ns_dir = -1, .chan = { -1 }, .pidfd = -1, .console = -1 };
 
 	r = run_exec(&x, rt, status, e);
 	chan_close(&x.chan);
-	close_fd(&x.cgroup_fd);
 	close_fd(&x.pidfd);
 	close_fd(&x.console);
 	return r;

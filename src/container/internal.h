@@ -19,9 +19,8 @@ void resctrl_from_state(const struct oci_state *s, struct resctrl_ref *r);
 /* A pidfd of the container's init. ESRCH: "container not running". */
 must_check int open_init(const struct oci_state *s, struct err *e);
 
-/* /proc/PID of the container's init, to be opened while a pidfd of it is held; the namespaces in which that is and we are not. */
+/* /proc/PID of the container's init, to be opened while a pidfd of it is held. */
 must_check int open_proc_dir(const struct oci_state *s, struct err *e);
-must_check int differing_namespaces(int proc_dir, uint32_t *out, struct err *e);
 
 /* Sends fd over the unix stream socket at path with the given payload: one sendmsg, one descriptor (console-socket and
  * pidfd-socket protocol). The path may be longer than sun_path. what names the option in errors. */

@@ -256,7 +256,7 @@ static int open_all(struct change *x, struct err *e)
 		return err_errno(e, "/proc");
 	if (x->c->state->no_pivot && (x->m.entry.root_fd = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_errno(e, "root of container \"%s\"", x->c->id);
-	return differing_namespaces(x->ns_dir, &x->m.entry.ns_flags, e);
+	return joiner_namespaces(x->ns_dir, &x->m.entry.ns_flags, e);
 }
 
 static int change(const struct runtime *rt, const char *id, const struct oci_mount_list *list,

@@ -48,6 +48,19 @@ must_check int stage_join(struct init *in, struct err *e);
 _Noreturn void stage_run(struct init *in);
 _Noreturn void init_run(struct init *in);
 
+/* ---- the runtime's side (outside.c) ---- */
+
+/* rootfs_open_sources() for the plan of a whole container. */
+must_check int init_open_sources(const struct plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
+				 struct err *e);
+
+/* Forks init, by a stage where one is needed. born_in_cgroup: where the kernel can do that; else init_prepare() moves it there. *chan is
+ * to be closed also on failure, and *pid, once it is set, to be ended. */
+must_check int init_fork(struct init *in, bool born_in_cgroup, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
+
+/* What only the runtime may do to init, before GO. */
+must_check int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct err *e);
+
 /* A process that joins an existing container. */
 /* Into an existing container. */
 struct entry {
@@ -79,6 +92,20 @@ struct joiner {
 /* In a child of the runtime: joins, forks the process proper, which awaits a second GO, sends READY, awaits START, confines itself
  * and executes. */
 _Noreturn void joiner_run(struct joiner *j);
+
+/* The namespaces in which the process of a /proc/PID is and we are not. */
+must_check int joiner_namespaces(int proc_dir, uint32_t *out, struct err *e);
+
+/* The runtime's side (outside.c): where a joiner goes. All borrowed. */
+struct joiner_place {
+	const struct cgroup_ref *cgroup;
+	const char *const *subs; /* as of cgroup_join() */
+	const struct resctrl_ref *resctrl;
+	int proc_dir; /* /proc/PID of the container's init */
+};
+
+/* Forks the joiner and lets it in, up to the second GO. *chan and *pid as of init_fork(). */
+must_check int joiner_fork(struct joiner *j, const struct joiner_place *at, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
 /* A process that changes the mounts of an existing container: adds those of the plan, or removes those of the list. */
 struct mounter {
