@@ -12,12 +12,13 @@
  *   SHUTDOWN                       -->     OK, and the guest ends
  *
  * Every request has an id of its own and one answer with that id: OK, ERROR or its own type. What comes unasked has id 0. Requests may
- * overlap, in any number up to SESSION_PENDING_MAX. Processes have numbers that the host gives out: 0 is the container's first, each
- * EXEC takes the next.
+ * overlap, in any number up to SESSION_PENDING_MAX. Processes have numbers: CREATE and each EXEC take the next, from 0, also when they fail.
+ * Each that CREATE or EXEC has answered with OK has one EXIT.
  * Standard streams are connections of their own, made by the agent: the first frame is STREAM, then bytes as they are. An end of file is a
  * half-close.
  */
 #pragma once
+#include "cgroups/cgroup_stats.h"
 #include "hwvirt-sandbox/proto/frame.h"
 #include "hwvirt-sandbox/proto/guest_plan.h"
 
@@ -57,6 +58,7 @@ void codec_error(struct codec *c, struct err *m);
 void codec_exit(struct codec *c, struct msg_exit *m);
 void codec_log(struct codec *c, struct msg_log *m);
 void codec_ps(struct codec *c, struct msg_ps *m);
+void codec_stats(struct codec *c, struct cgroup_stats *s); /* stats.c */
 void codec_stream(struct codec *c, struct msg_stream *m);
 
 /* Decodes a whole message: `what` is the name for errors. */

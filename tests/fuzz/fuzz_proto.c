@@ -14,12 +14,14 @@ static union payload {
 	struct msg_exit exit;
 	struct msg_log log;
 	struct msg_ps ps;
+	struct cgroup_stats stats;
 	struct msg_stream stream;
 	struct cgroup_plan update;
 	struct err error;
 } payload;
 
-static int decode_payload(const struct message *m, struct arena *a, struct err *e)
+/* Requests without a payload may still have bytes. */
+static int decode_payload(const struct message *m, bool agent, struct arena *a, struct err *e)
 {
 	struct codec c = codec_decoder(m->data, m->len, a);
 
@@ -56,7 +58,12 @@ static int decode_payload(const struct message *m, struct arena *a, struct err *
 		codec_log(&c, &payload.log);
 		break;
 	case PROTO_PS:
-		codec_ps(&c, &payload.ps);
+		if (!agent)
+			codec_ps(&c, &payload.ps);
+		break;
+	case PROTO_STATS:
+		if (!agent)
+			codec_stats(&c, &payload.stats);
 		break;
 	case PROTO_STREAM:
 		codec_stream(&c, &payload.stream);
@@ -87,7 +94,7 @@ static int receive(struct session *s, const struct message *m, struct err *e)
 
 	if (r < 0)
 		return r;
-	r = decode_payload(m, &a, e);
+	r = decode_payload(m, s->agent, &a, e);
 	if (r == 0 && m->type == PROTO_CREATE)
 		check_create(m, &a);
 	if (s->agent)

@@ -1,0 +1,89 @@
+#include "base/cleanup.h"
+#include "base/retry.h"
+#include "hwvirt-sandbox/agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { SIZE = 16384 };
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int relay_add(struct relays *all, uint32_t proc, uint32_t stream, int from_fd, int to_fd, bool to_socket, struct err *e)
+{
+	auto_fd int from = from_fd, to = to_fd;
+	struct relay *r = NULL;
+
+	for (size_t i = 0; i < RELAY_MAX && !r; i++)
+		r = relay_used(&all->v[i]) ? NULL : &all->v[i];
+	if (!r)
+		return err_set(e, EBUSY, "too many streams at once");
+	if (set_nonblocking(from) < 0 || set_nonblocking(to) < 0)
+		return err_errno(e, "fcntl");
+	*r = (struct relay){
+		.proc = proc, .stream = stream, .from = take_fd(&from), .to = take_fd(&to), .to_socket = to_socket, .at = -1
+	};
+	r->buf = malloc(SIZE);
+	if (!r->buf)
+		abort();
+	return 0;
+}
+
+void relay_close(struct relay *r)
+{
+	if (r->to_socket)
+		(void)shutdown(r->to, SHUT_WR);
+	close_fd(&r->from);
+	close_fd(&r->to);
+	free(r->buf);
+	*r = (struct relay){ .from = -1, .to = -1, .at = -1 };
+}
+
+/* false: that side has ended. */
+static bool fill(struct relay *r)
+{
+	ssize_t n = RETRY(read(r->from, r->buf, SIZE));
+
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN;
+	r->off = 0;
+	r->len = (size_t)n;
+	return true;
+}
+
+static bool drain(struct relay *r)
+{
+	ssize_t n = RETRY(write(r->to, r->buf + r->off, r->len));
+
+	if (n < 0)
+		return errno == EAGAIN;
+	r->off += (size_t)n;
+	r->len -= (size_t)n;
+	return true;
+}
+
+/* Nobody reads any more what goes to this side. */
+static bool deaf(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
+}
+
+void relay_step(struct relay *r)
+{
+	bool on = r->len || fill(r);
+
+	if (on && r->len)
+		on = drain(r);
+	if (!on || deaf(r->to))
+		relay_close(r);
+}
