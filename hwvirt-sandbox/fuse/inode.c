@@ -159,6 +159,25 @@ static int mount_fd(const struct inodes *t, uint64_t id)
 	return -1;
 }
 
+static int open_handle(int mount_fd, const struct handle *handle)
+{
+	struct {
+		struct file_handle h;
+		unsigned char data[HANDLE_MAX];
+	} buf = { .h = { .handle_bytes = handle->bytes, .handle_type = handle->type } };
+
+	memcpy(buf.h.f_handle, handle->data, handle->bytes);
+	return open_by_handle_at(mount_fd, &buf.h, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Without CAP_DAC_READ_SEARCH handles can be had, but not opened. */
+static bool handle_works(int mount_fd, const struct handle *handle)
+{
+	auto_fd int fd = open_handle(mount_fd, handle);
+
+	return fd >= 0;
+}
+
 /* A descriptor of the mount for handles on it: made by opening what was found, if that may be opened. */
 static bool mount_learn(struct inodes *t, const struct found *f)
 {
@@ -173,6 +192,10 @@ static bool mount_learn(struct inodes *t, const struct found *f)
 	fd = openat(t->proc_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
+	if (!handle_works(fd, &f->handle)) {
+		close(fd);
+		return false;
+	}
 	t->mounts[t->n_mounts++] = (struct mount){ .id = f->st.mnt_id, .fd = fd };
 	return true;
 }
@@ -329,10 +352,6 @@ void inodes_put(struct inodes *t, struct inode *n)
 
 int inode_path(struct inodes *t, const struct inode *n, struct inode_path *out)
 {
-	struct {
-		struct file_handle h;
-		unsigned char data[HANDLE_MAX];
-	} buf = { .h = { .handle_bytes = n->handle.bytes, .handle_type = n->handle.type } };
 	int mount;
 
 	if (n->fd >= 0) {
@@ -342,8 +361,7 @@ int inode_path(struct inodes *t, const struct inode *n, struct inode_path *out)
 	pthread_mutex_lock(&t->lock);
 	mount = mount_fd(t, n->mount_id);
 	pthread_mutex_unlock(&t->lock);
-	memcpy(buf.h.f_handle, n->handle.data, n->handle.bytes);
-	*out = (struct inode_path){ .fd = open_by_handle_at(mount, &buf.h, O_PATH | O_NOFOLLOW | O_CLOEXEC), .owned = true };
+	*out = (struct inode_path){ .fd = open_handle(mount, &n->handle), .owned = true };
 	return out->fd < 0 ? -errno : 0;
 }
 

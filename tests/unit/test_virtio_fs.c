@@ -7,6 +7,7 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -18,6 +19,7 @@ static struct rig {
 	char dir[32];
 	int share_fd;
 	pid_t server;
+	bool nobody; /* serves without privileges */
 } r;
 
 static void serve(const struct virtio_fs_peer *peer)
@@ -26,18 +28,23 @@ static void serve(const struct virtio_fs_peer *peer)
 	struct err e;
 
 	close(r.fs.channel_fd);
+	if (r.nobody && geteuid() == 0 &&
+	    (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0 ||
+	     prctl(PR_SET_DUMPABLE, 1) < 0)) /* so that /proc/self is its own */
+		_exit(1);
 	_exit(fs_serve(peer, &r.d.mem, r.share_fd, &o, &e) < 0);
 }
 
-static void rig_open(void)
+static void rig_open_as(bool nobody)
 {
 	struct virtio_fs_peer peer;
 	struct err e;
 	int fd;
 
 	memset(&r, 0, sizeof(r));
+	r.nobody = nobody;
 	strcpy(r.dir, "/tmp/virtio-fs-XXXXXX");
-	expect(mkdtemp(r.dir) != NULL);
+	expect(mkdtemp(r.dir) != NULL && chmod(r.dir, 0755) == 0);
 	r.share_fd = open(r.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = openat(r.share_fd, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 	expect(fd >= 0 && write(fd, "text", 4) == 4);
@@ -49,6 +56,11 @@ static void rig_open(void)
 	if (r.server == 0)
 		serve(&peer);
 	close(peer.channel_fd);
+}
+
+static void rig_open(void)
+{
+	rig_open_as(false);
 }
 
 static void rig_close(void)
@@ -100,7 +112,7 @@ static int hello(void)
 	return ask(1, FUSE_INIT, 0, &in, sizeof(in), &out, sizeof(out)) == 0 && out.major == 7 ? 0 : -1;
 }
 
-static void a_file_is_read_through_the_queues(void)
+static void read_a_file(bool nobody)
 {
 	struct fuse_entry_out entry;
 	struct fuse_open_out open;
@@ -108,7 +120,7 @@ static void a_file_is_read_through_the_queues(void)
 	struct fuse_read_in what = { .size = 100 };
 	char text[5] = "";
 
-	rig_open();
+	rig_open_as(nobody);
 	driver_start(&r.d, &r.fs.device, 0);
 	expect(driver_status(&r.d) == 15);
 	expect(virtio_mmio_read(&r.d.m, VIRTIO_MMIO_INTERRUPT_STATUS, 4) == VIRTIO_IRQ_QUEUE);
@@ -122,6 +134,17 @@ static void a_file_is_read_through_the_queues(void)
 	expect_str(text, "text");
 	expect(ask(1, FUSE_LOOKUP, 1, "..", 3, NULL, 0) == -EINVAL);
 	rig_close();
+}
+
+static void a_file_is_read_through_the_queues(void)
+{
+	read_a_file(false);
+}
+
+/* Who may not open file handles keeps descriptors. */
+static void a_server_without_privileges_serves_too(void)
+{
+	read_a_file(true);
 }
 
 static void a_forgotten_inode_has_no_answer(void)
@@ -139,6 +162,21 @@ static void a_forgotten_inode_has_no_answer(void)
 	rig_close();
 }
 
+/* Waits until the server has only the thread it began with. */
+static bool threads_end(void)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)r.server);
+	for (unsigned i = 0; i < 10000; i++) {
+		if (stat(path, &st) == 0 && st.st_nlink == 3) /* of a directory: two and its directories */
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static void after_a_reset_the_queues_are_let_alone_until_the_next_start(void)
 {
 	uint16_t idx = 0;
@@ -148,6 +186,7 @@ static void after_a_reset_the_queues_are_let_alone_until_the_next_start(void)
 	driver_start(&r.d, &r.fs.device, 0);
 	expect(hello() == 0);
 	driver_wr(&r.d, VIRTIO_MMIO_STATUS, 0);
+	expect(threads_end());
 	driver_offer(&r.d, 1, 0);
 	expect(write(r.fs.remote.kick_fd[1], &(uint64_t){ 1 }, 8) == 8);
 	driver_get(&r.d, driver_used(1) + 2, &idx, 2);
@@ -207,6 +246,7 @@ static void a_tag_and_a_number_of_queues_have_limits(void)
 	expect(virtio_fs_init(&fs, NULL, "x", VIRTIO_QUEUES_MAX, &peer, &e) == -EINVAL);
 }
 
-TAP_MAIN(CASE(a_file_is_read_through_the_queues), CASE(a_forgotten_inode_has_no_answer),
-	 CASE(after_a_reset_the_queues_are_let_alone_until_the_next_start), CASE(a_broken_queue_asks_for_a_reset),
-	 CASE(a_device_whose_server_has_ended_does_not_start_again), CASE(a_tag_and_a_number_of_queues_have_limits))
+TAP_MAIN(CASE(a_file_is_read_through_the_queues), CASE(a_server_without_privileges_serves_too),
+	 CASE(a_forgotten_inode_has_no_answer), CASE(after_a_reset_the_queues_are_let_alone_until_the_next_start),
+	 CASE(a_broken_queue_asks_for_a_reset), CASE(a_device_whose_server_has_ended_does_not_start_again),
+	 CASE(a_tag_and_a_number_of_queues_have_limits))
