@@ -17,7 +17,7 @@ setup() {
 host() {
     # The socket's path must be short.
     SOCKET=$(mktemp -u /tmp/agent.XXXXXX)
-    run timeout --foreground -k 5 60 "$PROGRAMS/agent_host" "$AGENT" "$BUNDLE" "$SOCKET" < <(printf '%s\n' "$@") 3>&-
+    run timeout --foreground -k 5 $((60 * ${DRUPE_SLOW:-1})) "$PROGRAMS/agent_host" "$AGENT" "$BUNDLE" "$SOCKET" < <(printf '%s\n' "$@") 3>&-
     rm -f "$SOCKET"
     [ "$status" = 0 ]
 }

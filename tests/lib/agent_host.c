@@ -512,6 +512,8 @@ int main(int argc, char **argv)
 	}
 	/* One that a test did not end goes with its namespace. */
 	(void)kill(h->agent, SIGKILL);
+	frame_reader_release(&h->reader);
+	frame_writer_release(&h->writer);
 	arena_release(&h->arena);
 	free(h);
 	return 0;
