@@ -37,7 +37,7 @@ needs() {
 }
 
 # dir_of CONTROLLER [PATH]
-dir_of() { echo "$(mount_of "$1")/${2:-drupe/$ID}"; }
+dir_of() { echo "$(mount_of "$1")/${2:-$(cgroup_path)}"; }
 
 # A directory that every machine has, for what needs no controller.
 any_dir() { if is_v2; then dir_of '' "$@"; else dir_of pids "$@"; fi; }
@@ -46,14 +46,14 @@ any_dir() { if is_v2; then dir_of '' "$@"; else dir_of pids "$@"; fi; }
 content() {
     local m
     m=$(mount_of "$1")
-    if [ -f "$m/cgroup.controllers" ] || [ -f "$m/cgroup.subtree_control" ]; then cat "$m/drupe/$ID/$3"; else cat "$m/drupe/$ID/$2"; fi
+    if [ -f "$m/cgroup.controllers" ] || [ -f "$m/cgroup.subtree_control" ]; then cat "$m/$(cgroup_path)/$3"; else cat "$m/$(cgroup_path)/$2"; fi
 }
 
 resources() { config --argjson r "$1" '.linux.resources += $r'; }
 
 no_pid_namespace() { config '.linux.namespaces |= map(select(.type != "pid"))'; }
 
-no_directory() { [ -z "$(find /sys/fs/cgroup -name "$ID" 2>/dev/null)" ]; }
+no_directory() { [ -z "$(find /sys/fs/cgroup -name "*$ID*" 2>/dev/null)" ]; }
 
 gone() { ! grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
 
@@ -335,14 +335,15 @@ is_in() {
     if is_v2; then [ "$(sed -n 's/^0:://p' "/proc/$(init_pid)/cgroup")" = "$1" ]; else all_in "$1"; fi
 }
 
-@test "without a path the cgroup is drupe/ID, in every hierarchy" {
+@test "without a path the cgroup is drupe/ID, or the scope drupe-ID of system.slice, in every hierarchy" {
     up
-    is_in "/drupe/$ID"
+    is_in "/$(cgroup_path)"
     down
     no_directory
 }
 
 @test "absolute and relative paths are below the root of every hierarchy, and only made parents go" {
+    needs_cgroupfs
     for path in "/$TOKEN/a/b" "$TOKEN/c"; do
         config --arg p "$path" '.linux.cgroupsPath = $p'
         up
@@ -361,6 +362,7 @@ is_in() {
 }
 
 @test "a path that climbs out, or is the root itself, is refused" {
+    needs_cgroupfs
     for path in /../x ../x /a/../../x / /a/..; do
         config --arg p "$path" '.linux.cgroupsPath = $p'
         refused linux.cgroupsPath
@@ -368,6 +370,7 @@ is_in() {
 }
 
 @test "a cgroup that has processes is refused, and they live on" {
+    needs_cgroupfs
     mkdir -p "$(any_dir "$TOKEN/busy")"
     sleep 1000 3>&- &
     echo $! >"$(any_dir "$TOKEN/busy")/cgroup.procs"
@@ -388,6 +391,7 @@ is_in() {
 # Delete of a container that ended, after another one has taken its cgroup: by the same path, or one of the same name made anew.
 delete_spares_another() {
     local taken=$1
+    needs_cgroupfs
     config --arg p "/$TOKEN/shared" '.linux.cgroupsPath = $p'
     no_pid_namespace
     args /bin/true
@@ -411,6 +415,7 @@ delete_spares_another() {
 @test "delete ends nothing of a container that got the same cgroup path later" { delete_spares_another anew; }
 
 @test "an unused cgroup of the administrator keeps its limits, one of a container that ended does not" {
+    needs_cgroupfs
     needs pids
     config --arg p "/$TOKEN/ours" '.linux.cgroupsPath = $p'
     mkdir "$(dir_of pids "$TOKEN")"
@@ -431,6 +436,7 @@ delete_spares_another() {
 }
 
 @test "a cgroup that is frozen is refused" {
+    needs_cgroupfs
     local d file=cgroup.freeze on=1 off=0
     if is_v2; then d=$(any_dir "$TOKEN"); else d=$(dir_of freezer "$TOKEN") file=freezer.state on=FROZEN off=THAWED; fi
     mkdir "$d"
@@ -453,7 +459,7 @@ delete_spares_another() {
     run_container
     [ "$status" -eq 0 ]
     # where no v1 is mounted it stays where it was in those
-    for line in "${lines[@]}"; do [ "${line#*:*:}" = "/drupe/$ID" ] || { is_v2 && [[ "$line" != 0::* ]]; }; done
+    for line in "${lines[@]}"; do [ "${line#*:*:}" = "/$(cgroup_path)" ] || { is_v2 && [[ "$line" != 0::* ]]; }; done
 }
 
 # --------------------------------------------------------------------------------------------------------------------------------- exec

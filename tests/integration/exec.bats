@@ -292,10 +292,10 @@ process_file() {
 
 @test "--preserve-fds: exactly those, and none without" {
     up
-    run bash -c '"$@" 3<"$0" 4</dev/null 5</dev/null' "$BUNDLE/config.json" "$RUNTIME" --root "$ROOT" exec --preserve-fds 2 "$(container_id)" /probe fds
+    run bash -c '"$@" 3<"$0" 4</dev/null 5</dev/null' "$BUNDLE/config.json" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec --preserve-fds 2 "$(container_id)" /probe fds
     [ "$status" = 0 ]
     [ "$(awk '$1 > 2 { print $1 }' <<<"$output" | sort -n | tr '\n' ' ')" = '3 4 ' ]
-    run bash -c '"$@" 3<"$0" 4</dev/null 5</dev/null' "$BUNDLE/config.json" "$RUNTIME" --root "$ROOT" exec "$(container_id)" /probe fds
+    run bash -c '"$@" 3<"$0" 4</dev/null 5</dev/null' "$BUNDLE/config.json" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe fds
     [ "$(awk '$1 > 2 { print $1 }' <<<"$output")" = '' ]
     down
 }
@@ -424,9 +424,9 @@ process_file() {
 
 @test "foreground: input, output, and signals are passed on" {
     up
-    run bash -c 'echo words | "$@"' bash "$RUNTIME" --root "$ROOT" exec "$(container_id)" /probe echo-stdin
+    run bash -c 'echo words | "$@"' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe echo-stdin
     [ "$output" = words ]
-    "$RUNTIME" --root "$ROOT" exec "$(container_id)" /probe trap >"$BATS_TEST_TMPDIR/trap" 2>&1 </dev/null 3>&- & local job=$!
+    "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe trap >"$BATS_TEST_TMPDIR/trap" 2>&1 </dev/null 3>&- & local job=$!
     wait_for 5 grep -q ready "$BATS_TEST_TMPDIR/trap"
     kill -USR1 "$job"
     wait_for 5 grep -q 'signal 10' "$BATS_TEST_TMPDIR/trap"
@@ -438,7 +438,7 @@ process_file() {
 
 @test "killed in the foreground, exec leaves the program running, and delete ends it" {
     up
-    "$RUNTIME" --root "$ROOT" exec "$(container_id)" /probe trap >"$BATS_TEST_TMPDIR/trap" 2>&1 </dev/null 3>&- & local job=$!
+    "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe trap >"$BATS_TEST_TMPDIR/trap" 2>&1 </dev/null 3>&- & local job=$!
     wait_for 5 grep -q ready "$BATS_TEST_TMPDIR/trap"
     kill -KILL "$job"
     wait "$job" || true
@@ -451,7 +451,7 @@ process_file() {
     process_file '.args = ["/probe", "sched"] | .execCPUAffinity = {initial: "0", final: "0"}'
     inside "--process=$PROCESS"
     grep -qx 'cpus 0' <<<"$output"
-    run taskset 1 "$RUNTIME" --root "$ROOT" exec "$(container_id)" /probe sched
+    run taskset 1 "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe sched
     [ "$(grep '^cpus' <<<"$output")" = "cpus $(seq -s ' ' 0 $(($(nproc --all) - 1)))" ]
     process_file '.args = ["/probe", "sched"] | .execCPUAffinity = {initial: "9999"}'
     inside "--process=$PROCESS"

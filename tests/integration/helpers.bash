@@ -16,7 +16,11 @@
 #   run_container ARG...    `run drupe run --bundle $BUNDLE $(container_id)`
 #   detached ARG...         drupe, with stdio away from bats; texts in $BATS_TEST_TMPDIR/out and err
 #   wait_for SECONDS CMD..  until CMD succeeds
+#   cgroup_path [NAME]      where in the hierarchies the cgroup of container_id NAME is by default
+#   place NAME              sets linux.cgroupsPath to one of that name
+#   needs_cgroupfs          skips where systemd makes the cgroups
 #   in_runtime_mode MODE    skips unless the machine has cgroups of that mode: v1, hybrid, v2
+# DRUPE_CGROUP_MANAGER=systemd: the cgroups are systemd's. What does not call `drupe` says "$RUNTIME" --root "$ROOT" "${MANAGER[@]}".
 # A file with its own setup or teardown calls begin_test and end_test in them.
 
 bats_require_minimum_version 1.5.0
@@ -35,6 +39,8 @@ begin_test() {
     TOKEN=t$$-$RANDOM
     ROOT=$BATS_TEST_TMPDIR/root
     UNMOUNT=()
+    MANAGER=()
+    ! by_systemd || MANAGER=(--systemd-cgroup)
     TOKEN=$TOKEN "$HARNESS" begin "$BATS_TEST_TMPDIR"
 }
 
@@ -56,7 +62,7 @@ end_test() {
 
 # ---------------------------------------------------------------------------------------------------------------------- the runtime
 
-drupe() { "$HARNESS" limit "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
+drupe() { "$HARNESS" limit "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" 3>&-; }
 
 detached() { drupe "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
 
@@ -73,6 +79,14 @@ wait_for() {
         sleep 0.02
     done
 }
+
+by_systemd() { [ "${DRUPE_CGROUP_MANAGER-}" = systemd ]; }
+
+needs_cgroupfs() { ! by_systemd || skip "is so with the cgroupfs driver only: ${1-systemd has units, and no paths}"; }
+
+cgroup_path() { if by_systemd; then echo "system.slice/drupe-$(container_id "$@").scope"; else echo "drupe/$(container_id "$@")"; fi; }
+
+place() { if by_systemd; then config --arg p "system.slice:drupe:$1" '.linux.cgroupsPath = $p'; else config --arg p "/drupe/$1" '.linux.cgroupsPath = $p'; fi; }
 
 in_runtime_mode() {
     local mode=v1

@@ -27,7 +27,7 @@ start_container() {
 # The output of the job before is gone when this returns; the job itself may be slow to open the file.
 run_job() {
     : >"$BATS_TEST_TMPDIR/out"
-    "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$@" "$ID" >>"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+    "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$@" "$ID" >>"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
 }
 
 printed() { grep -qx -- "$1" "$BATS_TEST_TMPDIR/out"; }
@@ -254,11 +254,13 @@ with_fds() {
     [ ! -e "$ROOT/$ID" ]
 }
 
+taken() { if by_systemd; then echo 'already'; else echo 'exists and has processes'; fi; }
+
 @test "a container that asks for the cgroup of a running one is refused, and the running one lives on" {
-    config --arg path "/drupe/$TOKEN-shared" '.linux.cgroupsPath = $path'
+    place "$TOKEN-shared"
     start_container
-    refuses 'exists and has processes' drupe create --bundle "$BUNDLE" "$ID-2"
-    refuses 'exists and has processes' drupe run --bundle "$BUNDLE" "$ID-2"
+    refuses "$(taken)" drupe create --bundle "$BUNDLE" "$ID-2"
+    refuses "$(taken)" drupe run --bundle "$BUNDLE" "$ID-2"
     [ ! -e "$ROOT/$ID-2" ]
     status_is running
     end_container
@@ -267,7 +269,7 @@ with_fds() {
 @test "the same id below another --root is refused by its cgroup, and does not end the first" {
     start_container
     mkdir "$BATS_TEST_TMPDIR/other"
-    refuses 'exists and has processes' "$RUNTIME" --root "$BATS_TEST_TMPDIR/other" create --bundle "$BUNDLE" "$ID"
+    refuses "$(taken)" "$RUNTIME" --root "$BATS_TEST_TMPDIR/other" "${MANAGER[@]}" create --bundle "$BUNDLE" "$ID"
     [ -z "$(ls "$BATS_TEST_TMPDIR/other")" ]
     status_is running
     end_container
@@ -418,7 +420,7 @@ with_fds() {
     local mask
     args /bin/sh -c umask
     for mask in 0 0077 0777; do
-        run -0 env -C / sh -c 'umask "$1"; shift; exec "$@"' sh "$mask" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+        run -0 env -C / sh -c 'umask "$1"; shift; exec "$@"' sh "$mask" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
         [ "$output" = 0022 ]
     done
 }
@@ -427,23 +429,23 @@ with_fds() {
     # shellcheck disable=SC2054 # the commas are env's
     local odd=(env --ignore-signal=PIPE,CHLD,HUP,TERM,USR1,RTMIN,RTMAX --block-signal=TERM,USR2,CHLD,ALRM,RTMIN)
     args /bin/sh -c 'grep -E "Sig(Ign|Blk)" /proc/self/status; exit 7'
-    run -7 "${odd[@]}" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -7 "${odd[@]}" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "$(tr -d '\t\n' <<<"$output")" = SigBlk:0000000000000000SigIgn:0000000000000000 ]
     args /probe trap
-    "${odd[@]}" "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1 3>&-
-    run -0 "${odd[@]}" "$RUNTIME" --root "$ROOT" start "$ID"
-    run -0 "${odd[@]}" "$RUNTIME" --root "$ROOT" exec "$ID" /bin/grep -E "Sig(Ign|Blk)" /proc/self/status
+    "${odd[@]}" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" create --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1 3>&-
+    run -0 "${odd[@]}" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" start "$ID"
+    run -0 "${odd[@]}" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$ID" /bin/grep -E "Sig(Ign|Blk)" /proc/self/status
     [ "$(tr -d '\t\n' <<<"$output")" = SigBlk:0000000000000000SigIgn:0000000000000000 ]
     end_container
 }
 
 @test "closed standard streams are the null device to the container, and nothing else slips into them" {
     args /bin/sh -c 'for f in 0 1 2; do x="$x $(stat -L -c %t:%T /proc/$$/fd/$f)"; done; echo $x > /fds; exit 5'
-    run -5 bash -c '"$@" <&- >&- 2>&-' bash "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -5 bash -c '"$@" <&- >&- 2>&-' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "$(cat "$BUNDLE/rootfs/fds")" = '1:3 1:3 1:3' ]
-    run -5 bash -c '"$@" <&-' bash "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
-    run -5 bash -c '"$@" >&-' bash "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
-    run -5 bash -c '"$@" 2>&-' bash "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -5 bash -c '"$@" <&-' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
+    run -5 bash -c '"$@" >&-' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
+    run -5 bash -c '"$@" 2>&-' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     args /probe trap
     drupe create --bundle "$BUNDLE" "$ID" <&- >&- 2>&-
     drupe start "$ID" <&- >&- 2>&-
@@ -454,17 +456,17 @@ with_fds() {
     local many
     many=$(echo {3..40} {100..160} 255)
     args /probe fds
-    run -0 with_fds "$many" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -0 with_fds "$many" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "${#lines[@]}" = 3 ]
     args /probe trap
-    with_fds "$many" "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    with_fds "$many" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" create --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
     # While it waits it holds the socket by which it will be started.
     [ "$(find "/proc/$(pid_of)/fd" -mindepth 1 | wc -l)" -le 4 ]
     [ -z "$(find "/proc/$(pid_of)/fd" -lname '/*' ! -lname /dev/null ! -lname "$BATS_TEST_TMPDIR/out")" ]
     drupe start "$ID"
     wait_for 5 printed ready
     [ "$(find "/proc/$(pid_of)/fd" -mindepth 1 | wc -l)" = 3 ]
-    run -0 with_fds "$many" "$RUNTIME" --root "$ROOT" exec "$ID" /probe fds
+    run -0 with_fds "$many" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$ID" /probe fds
     [ "${#lines[@]}" = 3 ]
     end_container
 }
@@ -473,13 +475,13 @@ with_fds() {
     local file=$BATS_TEST_TMPDIR/file
     echo content >"$file"
     args /bin/sh -c 'ls -v /proc/self/fd | tr "\n" " "; cat <&3'
-    run -0 with_fds '4 5 6' "$RUNTIME" --root "$ROOT" run --preserve-fds 2 --bundle "$BUNDLE" "$ID" 3<"$file"
+    run -0 with_fds '4 5 6' "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --preserve-fds 2 --bundle "$BUNDLE" "$ID" 3<"$file"
     # 5 is the directory that ls reads
     [ "$output" = '0 1 2 3 4 5 content' ]
-    refuses 'descriptor 4 is not open' with_fds '3 5' "$RUNTIME" --root "$ROOT" run --preserve-fds 3 --bundle "$BUNDLE" "$ID" 4>&-
+    refuses 'descriptor 4 is not open' with_fds '3 5' "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --preserve-fds 3 --bundle "$BUNDLE" "$ID" 4>&-
     refuses 'descriptor 3 is not open' drupe create --preserve-fds 1 --bundle "$BUNDLE" "$ID"
     args /probe fds
-    with_fds '3 4 5' "$RUNTIME" --root "$ROOT" create --preserve-fds 2 --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    with_fds '3 4 5' "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" create --preserve-fds 2 --bundle "$BUNDLE" "$ID" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
     drupe start "$ID"
     wait_for 5 status_is stopped
     [ "$(grep -c ^ "$BATS_TEST_TMPDIR/out")" = 5 ]
@@ -488,21 +490,21 @@ with_fds() {
 
 @test "descriptors of socket activation are passed with the variables for pid 1, before the preserved ones" {
     args /bin/sh -c 'echo "$LISTEN_FDS $LISTEN_PID"; ls -v /proc/self/fd | tr "\n" " "'
-    run -0 with_fds '3 4 5 6' sh -c 'export LISTEN_FDS=2 LISTEN_PID=$$; exec "$@"' sh "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -0 with_fds '3 4 5 6' sh -c 'export LISTEN_FDS=2 LISTEN_PID=$$; exec "$@"' sh "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "${lines[0]}|${lines[1]}" = '2 1|0 1 2 3 4 5 ' ]
-    run -0 with_fds '3 4 5 6' env LISTEN_FDS=2 "$RUNTIME" --root "$ROOT" run --preserve-fds 1 --bundle "$BUNDLE" "$ID"
+    run -0 with_fds '3 4 5 6' env LISTEN_FDS=2 "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --preserve-fds 1 --bundle "$BUNDLE" "$ID"
     [ "${lines[0]}|${lines[1]}" = '2 1|0 1 2 3 4 5 6 ' ]
     # Somebody else's
-    run -0 with_fds '3 4 5 6' env LISTEN_FDS=2 LISTEN_PID=1 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -0 with_fds '3 4 5 6' env LISTEN_FDS=2 LISTEN_PID=1 "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "${lines[0]}|${lines[1]}" = ' |0 1 2 3 ' ]
 }
 
 @test "an empty environment is enough, and the caller's does not reach the container" {
     local empty
     args /probe env
-    run -0 env -i "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -0 env -i "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     empty=$output
-    run -0 env GLIBC_TUNABLES=glibc.malloc.check=3 HOME=/x SECRET=x "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -0 env GLIBC_TUNABLES=glibc.malloc.check=3 HOME=/x SECRET=x "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
     [ "$output" = "$empty" ]
 }
 
@@ -512,10 +514,10 @@ with_fds() {
     for command in "state $ID" list 'list --format json' "ps --format json $ID" "ps $ID" features --version 'run --help'; do
         [ "$command" != "ps $ID" ] || ps_works || continue
         # shellcheck disable=SC2086 # words
-        run -1 bash -c '"$@" >/dev/full' bash "$RUNTIME" --root "$ROOT" $command
+        run -1 bash -c '"$@" >/dev/full' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" $command
         [[ "$output" == *'No space left on device'* ]]
         # shellcheck disable=SC2086
-        run -1 bash -c '"$@" >&-' bash "$RUNTIME" --root "$ROOT" $command
+        run -1 bash -c '"$@" >&-' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" $command
         [ -n "$output" ]
         rm -f "$BATS_TEST_TMPDIR"/{closed,status}
         # shellcheck disable=SC2086
@@ -528,7 +530,7 @@ with_fds() {
 
 @test "the exit status of run is the program's even when that cannot write" {
     args /bin/sh -c 'echo text; exit 4'
-    run -4 bash -c '"$@" >/dev/full 2>&1' bash "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run -4 bash -c '"$@" >/dev/full 2>&1' bash "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" run --bundle "$BUNDLE" "$ID"
 }
 
 # --------------------------------------------------------------------------------------------------------------------------- foreground
@@ -757,7 +759,7 @@ with_fds() {
 
 @test "delete --force with a damaged state finds the cgroup that the config names, else the default one" {
     local pid
-    config --arg path "/drupe/$TOKEN-elsewhere" '.linux.cgroupsPath = $path'
+    place "$TOKEN-elsewhere"
     start_container
     pid=$(pid_of)
     : >"$ROOT/$ID/state.json"

@@ -15,7 +15,7 @@ is_v2() { [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; }
 
 # dir_of CONTROLLER: of the container; skips when the machine does not have it.
 dir_of() {
-    if is_v2; then echo "/sys/fs/cgroup/drupe/$ID"; else echo "/sys/fs/cgroup/$1/drupe/$ID"; fi
+    if is_v2; then echo "/sys/fs/cgroup/$(cgroup_path)"; else echo "/sys/fs/cgroup/$1/$(cgroup_path)"; fi
 }
 
 has() { if is_v2; then grep -qw "${1/#blkio/io}" /sys/fs/cgroup/cgroup.controllers; else [ -d "/sys/fs/cgroup/$1" ]; fi; }
@@ -322,7 +322,7 @@ lines_of_events() { [ "$(wc -l <"$EVENTS")" -ge "$1" ]; }
 # The runtime holds what the kernel tells it by.
 watches() {
     local pid
-    for pid in $(pgrep -f -- "--root $ROOT events"); do
+    for pid in $(pgrep -f -- "--root $ROOT .*events"); do
         ! find "/proc/$pid/fd" -lname 'anon_inode:*' -printf '%l\n' 2>/dev/null | grep -qE 'eventfd|inotify' || return 0
     done
     return 1
