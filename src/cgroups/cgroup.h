@@ -100,8 +100,10 @@ must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, co
 				 struct arena *a, struct cgroup_plan *out, struct err *e);
 
 /* Makes the directories (parents too, controllers enabled on the way) and applies the limits. Refuses one that exists and has
- * processes or is frozen (EBUSY). On failure, what was made is removed again. */
-must_check int cgroup_create(const struct cgroup_plan *p, struct err *e);
+ * processes or is frozen, or that another process is just making (EBUSY). On failure, what was made is removed again.
+ * *claim receives a descriptor, -1 when there is no cgroup: while it is open nobody else takes it. To be closed when the first
+ * process is in it. */
+must_check int cgroup_create(const struct cgroup_plan *p, int *claim, struct err *e);
 
 /* Notes which directories they are, right after cgroup_create(). Those that could not be made have none. */
 must_check int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e);

@@ -7,6 +7,11 @@
  * were that container's, and who deletes that one shall find that the directory is not the same (cgroup_own.c). Once the leaf
  * exists its parents stay, and controllers are enabled on the way down to it - read first, and only what is missing written,
  * because each such write stops the world.
+ *
+ * Until its first process is in it, a cgroup looks unused, and two creates with one path would both take it. So the first of its
+ * directories is claimed by a lock, which stands for all of them; who comes second fails, and has touched nothing. Until then a
+ * new one has a mode of its own: only root can open it, since whoever can open it can lock it, and whoever gets the lock sees that
+ * nobody else had it before, no matter who made the directory.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -20,8 +25,9 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define UNDO_MS 5000
-#define RETRIES 100 /* removals of a parent that may get in between */
+#define UNDO_MS   5000
+#define RETRIES   100   /* removals of a parent that may get in between */
+#define UNCLAIMED 01700 /* mode of a directory until it is claimed */
 
 /* The first where we may, the second where we are not root. */
 static const char *const parent_marks[] = { "trusted.drupe.parent", "user.drupe.parent" };
@@ -33,8 +39,10 @@ struct maker {
 	struct arena *arena;
 	const char **made; /* in order; undone backwards */
 	size_t n_made, room;
-	bool *skip;   /* per directory of the plan */
-	bool existed; /* some leaf was there before */
+	bool *skip;                       /* per directory of the plan */
+	bool existed;                     /* some leaf was there before */
+	const struct cgroup_dir *claimed; /* by which directory, NULL: none yet; and the lock on it */
+	int claim;
 };
 
 static void note_made(struct maker *m, const char *path)
@@ -125,31 +133,67 @@ static bool is_forbidden(int code)
 	return code == EACCES || code == EPERM || code == EROFS;
 }
 
+/* What systemd has just made has no mark, and only the holder is in it. 1: it is gone, the caller makes it anew. */
+static int take_existing(struct maker *m, const struct cgroup_dir *d, struct err *e)
+{
+	bool marked = is_marked(d->path, leaf_marks);
+	int left = 0;
+
+	if ((marked || !m->plan->unit) && check_unused(d, e) < 0)
+		return -e->code;
+	if (marked)
+		left = cg_remove_dir(d->path, e);
+	if (left < 0)
+		return left;
+	if (left)
+		return err_set(e, EBUSY, "cgroup %s exists and cannot be made anew: something came into it", d->path);
+	if (marked)
+		return 1;
+	if (!m->plan->unit)
+		mark(d->path, leaf_marks);
+	m->existed = true;
+	return 0;
+}
+
+static bool to_be_claimed(const struct maker *m, const struct cgroup_dir *d)
+{
+	return !m->claimed || m->claimed == d;
+}
+
+/* 1: it was another's and is gone, the caller tries again. */
+static int take_dir(struct maker *m, const struct cgroup_dir *d, bool made, struct err *e)
+{
+	if (to_be_claimed(m, d)) {
+		mode_t mode = 0;
+		int r = cg_claim(d->path, &m->claim, &mode, e);
+
+		if (r != 0)
+			return r;
+		m->claimed = d;
+		made = (mode & 07777) == UNCLAIMED;
+	}
+	if (!made)
+		return take_existing(m, d, e);
+	note_made(m, d->path);
+	mark(d->path, leaf_marks);
+	return m->claimed == d && fchmod(m->claim, 0755) < 0 ? err_errno(e, "cgroup %s", d->path) : 0;
+}
+
 static int make_dir(struct maker *m, size_t i, struct err *e)
 {
 	const struct cgroup_dir *d = &m->plan->ref.dirs[i];
 
 	for (int try = 0; try < RETRIES; try++) {
-		if (mkdir(d->path, 0755) == 0) {
-			mark(d->path, leaf_marks);
-			note_made(m, d->path);
-			return 0;
-		}
-		if (errno == EEXIST && m->plan->unit) { /* systemd has just made it, and only the holder is in it */
-			m->existed = true;
-			return 0;
-		}
-		if (errno == EEXIST) {
-			if (check_unused(d, e) < 0)
-				return -e->code;
-			if (is_marked(d->path, leaf_marks) && rmdir(d->path) == 0)
-				continue;
-			m->existed = true;
-			mark(d->path, leaf_marks);
-			return 0;
-		}
-		if (errno != ENOENT || (make_parents(m, d) < 0 && errno != ENOENT))
+		bool made = mkdir(d->path, to_be_claimed(m, d) ? UNCLAIMED : 0755) == 0;
+
+		if (made || errno == EEXIST) {
+			int r = take_dir(m, d, made, e);
+
+			if (r <= 0)
+				return r;
+		} else if (errno != ENOENT || (make_parents(m, d) < 0 && errno != ENOENT)) {
 			break;
+		}
 	}
 	if (m->plan->ref.optional && is_forbidden(errno)) {
 		m->skip[i] = true;
@@ -346,10 +390,10 @@ static int give_away(const struct cgroup_plan *p, const bool *skip, struct err *
 	return 0;
 }
 
-int cgroup_create(const struct cgroup_plan *p, struct err *e)
+int cgroup_create(const struct cgroup_plan *p, int *claim, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	struct maker m = { .plan = p, .arena = &a, .skip = arena_alloc(&a, p->ref.n_dirs + 1) };
+	struct maker m = { .plan = p, .arena = &a, .skip = arena_alloc(&a, p->ref.n_dirs + 1), .claim = -1 };
 	struct err why;
 	int r = 0;
 
@@ -361,6 +405,10 @@ int cgroup_create(const struct cgroup_plan *p, struct err *e)
 		r = give_away(p, m.skip, e);
 	if (r < 0)
 		undo(&m);
+	if (r < 0)
+		close_fd(&m.claim);
+	else
+		*claim = m.claim;
 	if (r < 0 && p->unit && cgroup_remove(&p->ref, UNDO_MS, &why) < 0)
 		log_warn("clean up: %s", why.text);
 	return r;

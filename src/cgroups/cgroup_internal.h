@@ -131,6 +131,18 @@ must_check int cg_thaw_below(const char *top, struct err *e);
 /* Removes the parents of path that cg_make_dir() made and that are empty, up to the mount. */
 void cg_remove_parents(const char *mount, const char *path);
 
+/* Locks the directory: nobody else may take or remove it while it looks unused. *claim, which may be open already, receives the
+ * descriptor that holds the lock, *mode the directory's. 1: the directory is not there, or another by now. EBUSY: another one has
+ * the lock. */
+must_check int cg_claim(const char *path, int *claim, mode_t *mode, struct err *e);
+
+/* The same for a cgroup that is to end; waits a moment for who has just looked at it. False: somebody keeps the lock, who may be
+ * making a cgroup of that path for another container. It is no reason not to end what is surely ours. */
+bool cg_hold(const struct cgroup_ref *r, int *claim);
+
+/* Removes a directory and the empty ones below it. 0 it is gone, 1 there are processes left. */
+must_check int cg_remove_dir(const char *path, struct err *e);
+
 /* The directories of an identified ref that are still the container's; all of another ref. */
 must_check int cg_own_part(const struct cgroup_ref *r, struct arena *a, struct cgroup_ref *out, struct err *e);
 

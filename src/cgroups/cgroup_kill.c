@@ -78,7 +78,7 @@ static int list_others(const struct cgroup_ref *r, struct arena *a, pid_t **out,
 static int signal_batch(const struct cgroup_ref *r, const pid_t *v, size_t n, int sig, struct batch *b, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	pid_t *again = NULL, pids[BATCH];
+	pid_t *again = NULL, pids[BATCH] = { 0 };
 	size_t n_again = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -203,12 +203,14 @@ int cgroup_signal(const struct cgroup_ref *r, int sig, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	auto_batch struct batch last = { .n = 0 };
+	auto_fd int claim = -1;
 	struct cgroup_ref own;
 	pid_t *v = NULL;
 	size_t n = 0;
 
 	if (!r->n_dirs)
 		return err_set(e, ENOTSUP, "the container has no cgroup, so its processes are not known");
+	(void)cg_hold(r, &claim);
 	if (cg_own_part(r, &a, &own, e) < 0)
 		return -e->code;
 	if (sig == SIGKILL)
@@ -237,33 +239,34 @@ static int leave_remove(void *ctx, int parent_fd, const char *name, struct err *
 	return 0;
 }
 
-/* 0 it is gone, 1 there are processes left. */
-static int remove_dir(const struct cgroup_ref *r, const struct cgroup_dir *d, struct err *e)
+int cg_remove_dir(const char *path, struct err *e)
 {
 	static const struct cg_visitor children_first = { .enter = enter_nothing, .leave = leave_remove };
 
 	for (int try = 0; try < 2; try++) {
-		if (rmdir(d->path) == 0 || errno == ENOENT)
-			return 0;
-		if (r->optional && (errno == EACCES || errno == EPERM || errno == EROFS))
+		if (rmdir(path) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EBUSY && errno != ENOTEMPTY)
-			return err_errno(e, "removing cgroup %s", d->path);
-		if (try == 0 && cg_walk(d->path, &children_first, e) < 0)
+			return err_errno(e, "removing cgroup %s", path);
+		if (try == 0 && cg_walk(path, &children_first, e) < 0)
 			return -e->code;
 	}
 	return 1;
 }
 
+/* Backwards: by the first one the whole is claimed, so while it is there nobody makes others. */
 static int remove_all(const struct cgroup_ref *r, const struct cgroup_dir **busy, struct err *e)
 {
 	*busy = NULL;
-	for (size_t i = 0; i < r->n_dirs; i++) {
-		int left = remove_dir(r, &r->dirs[i], e);
+	for (size_t i = r->n_dirs; i-- > 0;) {
+		struct err why;
+		int left = cg_remove_dir(r->dirs[i].path, &why);
 
-		if (left < 0)
+		if (left < 0 && !(r->optional && (left == -EACCES || left == -EPERM || left == -EROFS))) {
+			*e = why;
 			return left;
-		if (left)
+		}
+		if (left > 0)
 			*busy = &r->dirs[i];
 	}
 	return 0;
@@ -292,7 +295,7 @@ static void remove_unnoted(const struct cgroup_ref *r, int64_t deadline)
 {
 	struct err why;
 
-	for (size_t i = 0; r->identified && i < r->n_dirs; i++) {
+	for (size_t i = r->identified ? r->n_dirs : 0; i-- > 0;) {
 		struct cgroup_ref one = {
 			.scope = r->scope, .path = r->path, .dirs = &r->dirs[i], .n_dirs = 1, .helper = r->helper
 		};
@@ -311,13 +314,18 @@ int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct err *e)
 	auto_arena struct arena a = { 0 };
 	int64_t deadline = clock_ms() + timeout_ms;
 	const struct cgroup_dir *busy;
+	auto_fd int claim = -1;
 	struct cgroup_ref own;
 
-	remove_unnoted(r, deadline);
+	if (cg_hold(r, &claim))
+		remove_unnoted(r, deadline);
 	if (cg_own_part(r, &a, &own, e) < 0 || end_unit(&own, deadline, e) < 0)
 		return -e->code;
 	for (int round = 0;; round++) {
-		if (cg_own_part(r, &a, &own, e) < 0 || remove_all(&own, &busy, e) < 0)
+		/* The path of a unit that was ended may be another unit's at once. */
+		if ((round || r->scope) && cg_own_part(r, &a, &own, e) < 0)
+			return -e->code;
+		if (remove_all(&own, &busy, e) < 0)
 			return -e->code;
 		if (!busy)
 			break;

@@ -4,15 +4,23 @@
  * now; or the creator was killed between storing its intent and finding that the path was taken. The kernel gives each directory of
  * a hierarchy a number of its own that it does not use again. It is stored before the first process gets into the cgroup; so what
  * has another number is not ours, and what has no number stored holds nothing of ours.
+ *
+ * While one is being made nothing is in it that would show it to be in use, and while one is being removed it must not become
+ * another's between our look at its number and our next step: so whoever does that has a lock on the directory, which ends with
+ * the process.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/proc.h"
 #include "cgroups/cgroup_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+
+#define HOLD_MS 100 /* who makes a cgroup finds out at once whether it is free */
 
 int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e)
 {
@@ -29,6 +37,65 @@ int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e)
 	r->dirs = dirs;
 	r->identified = true;
 	return 0;
+}
+
+/* 1: it is not there. */
+static int lock_dir(const char *path, int *claim, struct err *e)
+{
+	auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 1 : err_errno(e, "cgroup %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(e, EBUSY, "cgroup %s is just being made, or removed, by another process", path)
+			       : err_errno(e, "cgroup %s: lock", path);
+	close_fd(claim);
+	*claim = take_fd(&fd);
+	return 0;
+}
+
+int cg_claim(const char *path, int *claim, mode_t *mode, struct err *e)
+{
+	struct stat locked, there;
+	int r = lock_dir(path, claim, e);
+
+	if (r != 0)
+		return r;
+	if (fstat(*claim, &locked) < 0)
+		return err_errno(e, "cgroup %s", path);
+	*mode = locked.st_mode;
+	return stat(path, &there) < 0 || there.st_ino != locked.st_ino;
+}
+
+/* Then it does not matter which directory is locked: one that is not ours has another number, whoever made it meanwhile. */
+static bool all_noted(const struct cgroup_ref *r)
+{
+	bool noted = r->identified;
+
+	for (size_t i = 0; noted && i < r->n_dirs; i++)
+		noted = r->dirs[i].ino != 0;
+	return noted;
+}
+
+bool cg_hold(const struct cgroup_ref *r, int *claim)
+{
+	int64_t until = clock_ms() + HOLD_MS;
+	bool noted = all_noted(r);
+
+	for (;;) {
+		int result = 1;
+		struct err why;
+		mode_t mode;
+
+		for (size_t i = 0; result == 1 && i < r->n_dirs; i++)
+			result = noted ? lock_dir(r->dirs[i].path, claim, &why) : cg_claim(r->dirs[i].path, claim, &mode, &why);
+		if (result != -EBUSY)
+			return true;
+		if (clock_ms() >= until)
+			return false;
+		cg_nap(1);
+	}
 }
 
 int cg_own_part(const struct cgroup_ref *r, struct arena *a, struct cgroup_ref *out, struct err *e)

@@ -228,6 +228,7 @@ static int bring_up(struct created *k, const struct create_options *o, const str
 	int r = init_prepare(k->plan, in, k->pid, e);
 
 	cgroup_let_go(&k->holder);
+	close_fd(&k->claim);
 	if (r < 0)
 		return chan_blame(&k->chan, e);
 	r = record_pid(k, e);
@@ -251,7 +252,7 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	int r = cgroup_hold(&k->plan->cgroup, &k->holder, e);
 
 	if (r == 0)
-		r = cgroup_create(&k->plan->cgroup, e);
+		r = cgroup_create(&k->plan->cgroup, &k->claim, e);
 	if (r < 0)
 		return r;
 	k->cgroup_made = true;
@@ -287,6 +288,7 @@ void created_close(struct created *k)
 	chan_close(&k->chan);
 	close_fd(&k->pidfd);
 	close_fd(&k->console);
+	close_fd(&k->claim);
 	container_close(&k->c);
 }
 
@@ -297,6 +299,7 @@ static void abandon(const struct runtime *rt, struct created *k)
 
 	cgroup_let_go(&k->holder);
 	reap_init(k);
+	close_fd(&k->claim); /* destroy() has its own */
 	/* What is there is another's then, and must not be ended with us. */
 	if (!k->cgroup_made)
 		k->state->cgroup_dirs.n = 0;
@@ -323,7 +326,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 {
 	const char *text, *bundle;
 	struct resctrl_ref groups;
-	struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	struct created k = CREATED_EMPTY;
 	bool notify = false;
 	int r = container_check_id(id, e);
 
@@ -362,7 +365,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_created struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	auto_created struct created k = CREATED_EMPTY;
 	int r = create_container(rt, id, o, false, false, &a, &k, e);
 
 	if (r < 0)

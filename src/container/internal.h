@@ -54,12 +54,14 @@ struct created {
 	int pidfd, console;    /* console: terminal master kept for the foreground, -1 */
 	bool to_start;         /* run, not create */
 	bool cgroup_made;      /* the cgroup is ours to remove */
+	int claim;             /* on the cgroup until init is in it; -1: none */
 	pid_t holder;          /* keeps the cgroup there until init is in it; 0: it needs none */
 	struct resctrl_ref resctrl; /* once its groups are there; owns_*: made by this process */
 	const struct oci_spec *spec;
 	const struct plan *plan;
 	struct oci_state *state;
 };
+#define CREATED_EMPTY ((struct created){ .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1, .claim = -1 })
 
 /* Everything of create up to, not including, ACK or START. to_start: the caller will START over the channel (run), otherwise
  * init listens on start.sock. keep_console: do not need a --console-socket. On failure nothing is left. */

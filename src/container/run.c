@@ -73,7 +73,7 @@ static int run_foreground(const struct runtime *rt, struct created *k, const str
 int container_run(const struct runtime *rt, const char *id, const struct run_options *o, int *status, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_created struct created k = { .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	auto_created struct created k = CREATED_EMPTY;
 
 	if (!o->detach && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_errno(e, "prctl");

@@ -388,6 +388,93 @@ is_in() {
     rmdir "$(any_dir "$TOKEN")"
 }
 
+# How create says that the cgroup is another's.
+is_anothers() { [[ "$1" == *'exists and has processes'* || "$1" == *'is just being made, or removed, by another process'* || "$1" == *"drupe-$TOKEN-shared.scope"*already* ]]; }
+
+# One of several creates with one cgroupsPath: it is alone in the cgroup, it can be started, and it goes with its cgroup.
+is_whole() {
+    local pid
+    pid=$(drupe state "$1" | jq .pid)
+    [ "$(cat "$(any_dir "$(cgroup_path shared)")/cgroup.procs")" = "$pid" ]
+    drupe start "$1"
+    [ "$(drupe state "$1" | jq -r .status)" = running ]
+    drupe delete --force "$1"
+    no_directory
+    [ -z "$(ls -A "$ROOT")" ]
+}
+
+# stopped_at SYSCALL: create of $ID-slow stops when it has done that to a directory of the cgroup. Sets slow, and pid, drupe's.
+stopped_at() {
+    local m only=()
+    for m in /sys/fs/cgroup /sys/fs/cgroup/*/; do only+=(-P "${m%/}/$(cgroup_path shared)"); done
+    strace -qq -o "$BATS_TEST_TMPDIR/trace" "${only[@]}" -e "inject=$1:signal=SIGSTOP:when=1" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" \
+        create --bundle "$BUNDLE" "$ID-slow" </dev/null >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
+    slow=$!
+    wait_for 10 grep -qs 'stopped by SIGSTOP' "$BATS_TEST_TMPDIR/trace"
+    pid=$(pgrep -P "$slow")
+}
+
+# go_on STATUS: it ends with that.
+go_on() {
+    local code=0
+    kill -CONT "$pid"
+    wait "$slow" || code=$?
+    [ "$code" -eq "$1" ] || { cat "$BATS_TEST_TMPDIR/slow" && return 1; }
+}
+
+one_path() {
+    command -v strace >/dev/null || skip 'needs strace'
+    place "$TOKEN-shared"
+    args /probe trap
+    # so that the first directory to be made is the cgroup itself
+    by_systemd || find /sys/fs/cgroup -maxdepth 1 -type d -exec sh -c '[ -d "$1/drupe" ] || mkdir "$1/drupe" 2>/dev/null' sh {} \;
+}
+
+@test "a create that has made its cgroup, and has nothing in it, is not disturbed by another with the same path" {
+    one_path
+    if by_systemd; then stopped_at mkdir; else stopped_at fchmod; fi
+    run drupe create --bundle "$BUNDLE" "$ID-quick" </dev/null
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    is_anothers "$output" || { echo "$output" && false; }
+    [ ! -e "$ROOT/$ID-quick" ]
+    go_on 0
+    is_whole "$ID-slow"
+}
+
+@test "a create that has not quite made its cgroup when another takes it fails, and does not disturb that" {
+    needs_cgroupfs
+    one_path
+    stopped_at mkdir
+    detached create --bundle "$BUNDLE" "$ID-quick"
+    go_on 1
+    is_anothers "$(cat "$BATS_TEST_TMPDIR/slow")" || { cat "$BATS_TEST_TMPDIR/slow" && false; }
+    is_whole "$ID-quick"
+}
+
+@test "of eight creates at the same moment with one path one wins, and the others say why they did not" {
+    local round w winners
+    place "$TOKEN-shared"
+    args /probe trap
+    for round in 1 2 3; do
+        winners=()
+        for w in 1 2 3 4 5 6 7 8; do
+            { drupe create --bundle "$BUNDLE" "$ID-$w" </dev/null >"$BATS_TEST_TMPDIR/said-$w" 2>&1 || echo "status $?" >>"$BATS_TEST_TMPDIR/said-$w"; } &
+        done
+        wait
+        for w in 1 2 3 4 5 6 7 8; do
+            if [ ! -s "$BATS_TEST_TMPDIR/said-$w" ]; then
+                winners+=("$ID-$w")
+            else
+                [ "$(wc -l <"$BATS_TEST_TMPDIR/said-$w")" -eq 2 ] && is_anothers "$(cat "$BATS_TEST_TMPDIR/said-$w")" ||
+                    { cat "$BATS_TEST_TMPDIR/said-$w" && false; }
+            fi
+        done
+        [ "${#winners[@]}" -eq 1 ]
+        is_whole "${winners[0]}"
+    done
+}
+
 # Delete of a container that ended, after another one has taken its cgroup: by the same path, or one of the same name made anew.
 delete_spares_another() {
     local taken=$1
@@ -398,12 +485,15 @@ delete_spares_another() {
     drupe create --bundle "$BUNDLE" "$ID-old" </dev/null >/dev/null 2>&1
     drupe start "$ID-old"
     wait_for 5 eval '[ "$(drupe state "$ID-old" | jq -r .status)" = stopped ]'
-    [ "$taken" = taken ] || find "/sys/fs/cgroup" -depth -path "*/$TOKEN/shared" -exec rmdir {} +
+    case $taken in
+    anew) find /sys/fs/cgroup -depth -path "*/$TOKEN/shared" -exec rmdir {} + ;;
+    divided) find /sys/fs/cgroup -depth -path "*/$TOKEN/shared" -exec mkdir -p {}/sub/sub \; ;;
+    esac
     args /bin/sleep 1000
     detached run -d --bundle "$BUNDLE" "$ID"
     wait_for 5 status_is running
     drupe kill --all "$ID-old" KILL
-    [ "$taken" = taken ] || [ -z "$(drupe ps --format json "$ID-old" 2>/dev/null | jq -r '.[]')" ]
+    [ "$taken" != anew ] || [ -z "$(drupe ps --format json "$ID-old" 2>/dev/null | jq -r '.[]')" ]
     drupe delete "$ID-old"
     status_is running
     drupe exec "$ID" /bin/true
@@ -412,6 +502,7 @@ delete_spares_another() {
 }
 
 @test "delete ends nothing of a container that got the same cgroup later" { delete_spares_another taken; }
+@test "delete ends nothing of a container that got the same cgroup, with others in it, later" { delete_spares_another divided; }
 @test "delete ends nothing of a container that got the same cgroup path later" { delete_spares_another anew; }
 
 @test "an unused cgroup of the administrator keeps its limits, one of a container that ended does not" {

@@ -42,6 +42,14 @@ static int plan_for(const struct host *h, const struct oci_resources *res, const
 		}                                                                                                                  \
 	} while (0)
 
+/* Made, and free to be taken by another. */
+static int make_cgroup(const struct cgroup_plan *p, struct err *e)
+{
+	auto_fd int claim = -1;
+
+	return cgroup_create(p, &claim, e);
+}
+
 /* ---- a made-up tree ---- */
 
 static void put_file(const char *dir, const char *name, const char *text)
@@ -117,7 +125,7 @@ static void v2_files_get_their_texts_and_controllers_are_enabled(void)
 	const char *leaf = make_tree(&a, root, "/up/leaf", files);
 
 	expect_ok(plan_for(&h, &res, "/up/leaf", &a, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	expect_str(get_file(&a, root, "cgroup.subtree_control"), "+io +pids +hugetlb"); /* cpu and memory were there */
 	expect_str(get_file(&a, arena_printf(&a, "%s/up", root), "cgroup.subtree_control"), "+cpu +io +memory +pids +hugetlb");
 	expect_str(get_file(&a, leaf, "memory.max"), "4096");
@@ -155,7 +163,7 @@ static void v1_cpusets_are_inherited_and_devices_listed(void)
 	const char *dev = make_tree(&a, root, "/dev/up/leaf", device_files);
 
 	expect_ok(plan_for(&h, &res, "/up/leaf", &a, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	expect_str(get_file(&a, up, "cpus"), "0-3");
 	expect_str(get_file(&a, up, "mems"), "0");
 	expect_str(get_file(&a, leaf, "mems"), "0");
@@ -186,7 +194,7 @@ static void a_missing_file_is_an_error_that_names_the_member(void)
 	(void)make_tree(&a, root, "/leaf", files);
 	h.euid = 0;
 	expect(plan_for(&h, &res, "/leaf", &a, &p, &e) == 0);
-	expect(cgroup_create(&p, &e) == -ENOENT);
+	expect(make_cgroup(&p, &e) == -ENOENT);
 	expect_str(e.text, arena_printf(&a,
 					"linux.resources.hugepageLimits[0]: writing \"1\" to %s/leaf/hugetlb.3MB.limit_in_bytes"
 					" (the kernel has no pages of this size): No such file or directory",
@@ -286,7 +294,7 @@ static void make(struct view *v, const struct oci_resources *res, struct cgroup_
 	static const struct oci_resources none;
 
 	expect_ok(plan_for(&v->host, res ? res : &none, v->path, v->arena, p, &err));
-	expect_ok(cgroup_create(p, &err));
+	expect_ok(make_cgroup(p, &err));
 }
 
 static void sleep_on(void)
@@ -392,15 +400,15 @@ static void refusals(struct view *v)
 	pid_t pid = sleeper(&p.ref, NULL);
 
 	expect_ok(plan_for(&v->host, &(struct oci_resources){ 0 }, v->path, v->arena, &again, &err));
-	expect(cgroup_create(&again, &e) == -EBUSY);
+	expect(make_cgroup(&again, &e) == -EBUSY);
 	expect(str_ends(e.text, "exists and has processes"));
 	expect_ok(cgroup_signal(&p.ref, SIGKILL, &err));
 	expect(waitpid(pid, NULL, 0) == pid);
 	expect_ok(cgroup_freeze(&p.ref, true, 1000, &err));
-	expect(cgroup_create(&again, &e) == -EBUSY);
+	expect(make_cgroup(&again, &e) == -EBUSY);
 	expect(str_ends(e.text, "exists and is frozen"));
 	expect_ok(cgroup_freeze(&p.ref, false, 1000, &err));
-	expect_ok(cgroup_create(&again, &err)); /* empty and thawed: taken over */
+	expect_ok(make_cgroup(&again, &err)); /* empty and thawed: taken over */
 	expect(join_sub(&p.ref, "no/such", &e) == -ENOENT);
 	expect_str(e.text, "the container has no cgroup \"no/such\"");
 	expect(join_sub(&p.ref, "a/../../x", &e) == -EINVAL);
@@ -410,6 +418,39 @@ static void refusals(struct view *v)
 	expect(join_sub(&p.ref, "cpu,:/", &e) == -EINVAL && join_sub(&p.ref, ":/", &e) == -EINVAL);
 	expect(!is_in(v, getpid())); /* the failed joins did not move us */
 	expect_ok(cgroup_remove(&p.ref, 1000, &err));
+}
+
+static bool is_there(const struct cgroup_ref *r)
+{
+	return access(r->dirs[0].path, F_OK) == 0;
+}
+
+/* As long as its maker holds it, an empty cgroup is neither taken nor removed by another one. */
+static void what_is_being_made_is_refused(struct view *v)
+{
+	struct cgroup_plan p, again;
+	struct cgroup_ref unnoted;
+	struct stat first = { 0 }, then = { 0 };
+	int claim = -1, none = -1;
+	struct err e;
+
+	expect_ok(plan_for(&v->host, &(struct oci_resources){ 0 }, v->path, v->arena, &p, &err));
+	again = p;
+	unnoted = p.ref;
+	unnoted.identified = true;
+	expect_ok(cgroup_create(&p, &claim, &err));
+	expect(claim >= 0 && stat(p.ref.dirs[0].path, &first) == 0 && (first.st_mode & 07777) == 0755);
+	expect(cgroup_create(&again, &none, &e) == -EBUSY && none == -1);
+	expect_str(e.text,
+		   arena_printf(v->arena, "cgroup %s is just being made, or removed, by another process", p.ref.dirs[0].path));
+	expect_ok(cgroup_remove(&unnoted, 1000, &err));
+	expect(stat(p.ref.dirs[0].path, &then) == 0 && then.st_ino == first.st_ino);
+	close_fd(&claim);
+	expect_ok(cgroup_create(&again, &claim, &err)); /* anew */
+	expect(stat(p.ref.dirs[0].path, &then) == 0 && then.st_ino != first.st_ino);
+	close_fd(&claim);
+	expect_ok(cgroup_remove(&unnoted, 1000, &err));
+	expect(!is_there(&p.ref));
 }
 
 /* The path is another container's by now; or it was when ours was to be made. */
@@ -424,11 +465,11 @@ static void what_is_anothers_stays(struct view *v)
 	old = unnoted = p.ref;
 	unnoted.identified = true;
 	expect_ok(cgroup_remove(&unnoted, 1000, &err)); /* empty */
-	expect(access(p.ref.dirs[0].path, F_OK) < 0);
+	expect(!is_there(&p.ref));
 	make(v, NULL, &again);
 	expect_ok(cgroup_identify(&old, v->arena, &err));
 	expect_ok(cgroup_remove(&old, 1000, &err));
-	expect_ok(cgroup_create(&again, &err));
+	expect_ok(make_cgroup(&again, &err));
 	pid_t pid = sleeper(&again.ref, NULL);
 
 	expect_ok(cgroup_procs(&old, v->arena, &pids, &n, &err));
@@ -592,7 +633,7 @@ static void devices(struct view *v)
 	rules[1].allow = true;
 	rules[2].access = "w";
 	expect_ok(plan_for(&v->host, &res, v->path, v->arena, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	expect(try_device(&p.ref, "/dev/zero", O_RDONLY) == 0);
 	expect(try_device(&p.ref, kmsg, O_RDONLY) == EPERM);
 	expect(try_device(&p.ref, kmsg, O_WRONLY) == 0);
@@ -647,7 +688,7 @@ static void failure_undoes(struct view *v)
 		printf("# skipped: %s\n", e.text);
 		return;
 	}
-	expect(cgroup_create(&p, &e) < 0);
+	expect(make_cgroup(&p, &e) < 0);
 	expect(str_starts(e.text, "linux.resources.cpu.cpus: writing \"4000\" to "));
 }
 
@@ -668,19 +709,19 @@ static void limits(struct view *v)
 	/* An existing cgroup, and values that want another order: the quota below the burst it has. */
 	cpu = (struct oci_cpu){ .quota = I(30000), .burst = I(25000) };
 	expect_ok(plan_for(&v->host, &res, v->path, v->arena, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	cpu = (struct oci_cpu){ .quota = I(10000), .burst = I(5000), .idle = I(0), .shares = I(256) };
 	expect_ok(plan_for(&v->host, &res, v->path, v->arena, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	expect_str(get_file(v->arena, c, "cpu.cfs_quota_us"), "10000\n");
 	expect_str(get_file(v->arena, c, "cpu.cfs_burst_us"), "5000\n");
 	expect_str(get_file(v->arena, c, "cpu.shares"), "256\n");
 	m = (struct oci_memory){ .limit = I(32 << 20), .swap = I(32 << 20) };
 	expect_ok(plan_for(&v->host, &res, v->path, v->arena, &p, &err));
-	expect_ok(cgroup_create(&p, &err));
+	expect_ok(make_cgroup(&p, &err));
 	m = (struct oci_memory){ .limit = I(128 << 20), .swap = I(128 << 20) };
 	expect_ok(plan_for(&v->host, &res, v->path, v->arena, &p, &err));
-	expect_ok(cgroup_create(&p, &err)); /* growing: memory+swap has to be first */
+	expect_ok(make_cgroup(&p, &err)); /* growing: memory+swap has to be first */
 	expect_ok(cgroup_remove(&p.ref, 1000, &err));
 	(void)e;
 }
@@ -764,6 +805,7 @@ static void born_inside(struct view *v)
 	}
 VIEWS(life)
 VIEWS(refusals)
+VIEWS(what_is_being_made_is_refused)
 VIEWS(what_is_anothers_stays)
 VIEWS(hard_end)
 VIEWS(kill_one_by_one)
@@ -777,6 +819,6 @@ VIEWS(born_inside)
 #define BOTH(name) CASE(name##_on_v1), CASE(name##_on_v2)
 
 TAP_MAIN(CASE(v2_files_get_their_texts_and_controllers_are_enabled), CASE(v1_cpusets_are_inherited_and_devices_listed),
-	 CASE(a_missing_file_is_an_error_that_names_the_member), BOTH(life), BOTH(refusals), BOTH(what_is_anothers_stays),
-	 BOTH(hard_end), BOTH(kill_one_by_one), BOTH(devices), BOTH(pids_limit), BOTH(failure_undoes), BOTH(limits),
-	 BOTH(side_by_side), BOTH(deep), BOTH(born_inside))
+	 CASE(a_missing_file_is_an_error_that_names_the_member), BOTH(life), BOTH(refusals), BOTH(what_is_being_made_is_refused),
+	 BOTH(what_is_anothers_stays), BOTH(hard_end), BOTH(kill_one_by_one), BOTH(devices), BOTH(pids_limit), BOTH(failure_undoes),
+	 BOTH(limits), BOTH(side_by_side), BOTH(deep), BOTH(born_inside))
