@@ -163,13 +163,16 @@ static int sort_descriptors(const struct command *cmd, const void *opts, struct 
 	return fd_cloexec_from(3 + keep + (cmd->keep_fds ? listen_fds() : 0), e);
 }
 
-/* What a command needs that makes files or processes: a known umask, limits on file sizes as errors, no stray descriptors. */
-static int prepare(const struct command *cmd, const void *opts, struct err *e)
+/* What a command needs that makes files or processes: limits on file sizes as errors, a known umask, no stray descriptors. The last
+ * two in the sealed copy only, which is what goes on. */
+static int prepare(const struct command *cmd, char **argv, const void *opts, struct err *e)
 {
 	if (cmd->only_looks)
 		return 0;
-	umask(022);
 	(void)signal(SIGXFSZ, SIG_IGN);
+	if (cmd->enters && self_seal(argv, e) < 0)
+		return err_in(e, "sealed copy of the program");
+	umask(022);
 	return sort_descriptors(cmd, opts, e);
 }
 
@@ -194,10 +197,8 @@ static int run_command(struct cli *c, const struct command *cmd, char **argv, co
 		return err_in(e, "%s", cmd->name);
 	if (rest.help)
 		return cli_print_help(c, cmd, e);
-	if ((r = check_operands(cmd, &rest, e)) < 0 || (r = prepare(cmd, opts, e)) < 0)
+	if ((r = check_operands(cmd, &rest, e)) < 0 || (r = prepare(cmd, argv, opts, e)) < 0)
 		return r;
-	if (cmd->enters && self_seal(argv, e) < 0)
-		return err_in(e, "sealed copy of the program");
 	if ((r = find_root(c, cmd, e)) < 0)
 		return r;
 	choose_cgroups(c);
