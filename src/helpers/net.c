@@ -14,6 +14,7 @@
 #include "base/retry.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "helpers/helper.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
@@ -23,8 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define JOB_MAX      (1 << 20) /* bytes */
-#define MESSAGE_MAX  32768     /* bytes of an answer of the kernel */
+#define MESSAGE_MAX  32768 /* bytes of an answer of the kernel */
 #define REQUEST_MAX  512
 #define TEMPLATE_MAX 4096 /* numbers tried */
 #define DUMP_TRIES   10
@@ -393,36 +393,14 @@ static int parse_job(char *text, struct arena *a, struct job *out, struct err *e
 	return out->pid ? 0 : err_set(e, EINVAL, "job: no pid");
 }
 
-/* Reads all of standard input into `text`, which holds JOB_MAX + 1 bytes. */
-static int read_job(char *text, struct err *e)
+static int run_text(char *text, struct arena *a, struct err *e)
 {
-	size_t len = 0;
+	struct job job;
 
-	for (;;) {
-		ssize_t n = RETRY(read(STDIN_FILENO, text + len, JOB_MAX - len));
-
-		if (n < 0)
-			return err_errno(e, "job: read");
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	if (len == JOB_MAX)
-		return err_set(e, EFBIG, "job: is larger than %d bytes", JOB_MAX);
-	text[len] = '\0';
-	return 0;
+	return parse_job(text, a, &job, e) < 0 ? -e->code : run(&job, e);
 }
 
 int main(void)
 {
-	auto_arena struct arena a = { 0 };
-	struct job job;
-	struct err e;
-	char *text = arena_alloc(&a, JOB_MAX + 1);
-
-	if (read_job(text, &e) < 0 || parse_job(text, &a, &job, &e) < 0 || run(&job, &e) < 0) {
-		dprintf(STDERR_FILENO, "%s\n", e.text);
-		return 1;
-	}
-	return 0;
+	return helper_main(run_text);
 }

@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/proc.h"
-#include "base/retry.h"
 #include "base/str.h"
+#include "helpers/helper.h"
 #include "helpers/systemd_job.h"
 
 #include <errno.h>
@@ -21,7 +21,6 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#define JOB_MAX     (1 << 20) /* bytes */
 #define DEADLINE_MS 25000
 #define UNDO_MS     3000 /* more, to stop what was started */
 
@@ -500,34 +499,14 @@ static int run(const struct job *j, struct err *e)
 	return j->verb == JOB_START ? start(&l, j, e) : stop(&l, j, e);
 }
 
-/* Reads all of standard input into `text`, which holds JOB_MAX + 1 bytes. */
-static int read_job(char *text, struct err *e)
+static int run_text(char *text, struct arena *a, struct err *e)
 {
-	size_t len = 0;
-	ssize_t n = 1;
+	struct job job;
 
-	while (n > 0 && len < JOB_MAX) {
-		n = RETRY(read(STDIN_FILENO, text + len, JOB_MAX - len));
-		if (n < 0)
-			return err_errno(e, "job: read");
-		len += (size_t)n;
-	}
-	if (len == JOB_MAX)
-		return err_set(e, EFBIG, "job: is larger than %d bytes", JOB_MAX);
-	text[len] = '\0';
-	return 0;
+	return job_parse(text, a, &job, e) < 0 ? -e->code : run(&job, e);
 }
 
 int main(void)
 {
-	auto_arena struct arena a = { 0 };
-	struct job job;
-	struct err e;
-	char *text = arena_alloc(&a, JOB_MAX + 1);
-
-	if (read_job(text, &e) < 0 || job_parse(text, &a, &job, &e) < 0 || run(&job, &e) < 0) {
-		dprintf(STDERR_FILENO, "%s\n", e.text);
-		return 1;
-	}
-	return 0;
+	return helper_main(run_text);
 }
