@@ -3,6 +3,7 @@
  *	harness begin DIR                    makes DIR/root and notes in DIR/.before what the machine holds
  *	harness end DIR                      waits until it holds the same again; else prints the differences, status 1
  *	harness bundle TEMPLATE CONFIG DIR   makes DIR with a copy of CONFIG as config.json and of TEMPLATE as rootfs
+ *	harness links DIR TARGET NAME...     makes each name in DIR a symbolic link to TARGET; one that is there stays
  *	harness remove DIR PREFIX            removes what is in DIR by a name that begins with PREFIX; not what is mounted below
  *	harness args FILE WORD...            sets process.args in a config.json
  *	harness limit SECONDS COMMAND...     runs it, signals are passed on; SIGTERM after that time and SIGKILL 5 s later, status
@@ -420,6 +421,14 @@ static int bundle(char **argv)
 	return 0;
 }
 
+static int links(char **argv)
+{
+	for (char **name = argv + 2; *name; name++)
+		if (symlink(argv[1], format("%s/%s", argv[0], *name)) < 0 && errno != EEXIST)
+			fail("link", *name);
+	return 0;
+}
+
 /* Through descriptors: the tests make names as long as they can be. */
 static void remove_entry(int dir, const char *name, dev_t device)
 {
@@ -620,8 +629,8 @@ static const struct command {
 	int (*run)(char **argv);
 	int least;
 } commands[] = {
-	{ "begin", begin, 1 },       { "end", end, 1 },       { "bundle", bundle, 3 },
-	{ "remove", remove_all, 2 }, { "args", set_args, 1 }, { "limit", limit, 2 },
+	{ "begin", begin, 1 },   { "end", end, 1 },     { "bundle", bundle, 3 }, { "remove", remove_all, 2 },
+	{ "args", set_args, 1 }, { "limit", limit, 2 }, { "links", links, 2 },
 };
 
 int main(int argc, char **argv)
@@ -629,6 +638,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)
 		if (!strcmp(argv[1], commands[i].name) && argc - 2 >= commands[i].least)
 			return commands[i].run(argv + 2);
-	fprintf(stderr, "usage: harness begin|end|bundle|remove|args|limit ...\n");
+	fprintf(stderr, "usage: harness begin|end|bundle|remove|args|limit|links ...\n");
 	return 2;
 }
