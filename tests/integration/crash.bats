@@ -5,7 +5,7 @@
 load helpers
 
 # Points of a sweep that are tried without FULL.
-: "${SAMPLE:=24}"
+SAMPLE=${DRUPE_CRASH_SAMPLE:-24}
 
 # What gets no injected error: memory and the C library's start, which abort by design; close, which closes even if it fails.
 NEVER='^(close|execve|execveat|exit|exit_group|rt_sigreturn|brk|mmap|munmap|mremap|mprotect|arch_prctl|set_tid_address)$'

@@ -3,9 +3,8 @@
 
     summary.py LABEL LOG
 
-The log is meson-logs/testlog.json, or what tests/integration/all prints.
-
-Prints details of failures, then the last line: "LABEL PASSED FAILED SKIPPED". A TAP test counts by its cases, another as one.
+The log is meson-logs/testlog.json. Prints details of failures, then the last line: "LABEL PASSED FAILED SKIPPED". A TAP test counts by
+its cases, another as one.
 """
 import json
 import re
@@ -39,31 +38,12 @@ def meson_tests(lines):
     return [json.loads(line) for line in lines if line.strip()]
 
 
-def section_tests(lines):
-    """A file each, as meson would have it: "# begin NAME", TAP, "# end NAME STATUS SECONDS"."""
-    tests = []
-    for line in lines:
-        words = line.split()
-        if line.startswith("# begin ") and len(words) == 3:
-            tests.append({"name": words[2], "result": "no end", "stdout": ""})
-        elif line.startswith("# end ") and len(words) == 5 and tests and words[2] == tests[-1]["name"]:
-            text = tests[-1]["stdout"]
-            plan, ran = re.search(r"^1\.\.(\d+)", text, re.M), len(re.findall(r"^(?:not )?ok\b", text, re.M))
-            complete = words[3] == "0" and plan and int(plan[1]) == ran
-            skipped = complete and ran == 0
-            tests[-1]["result"] = "SKIP" if skipped else "OK" if complete else f"status {words[3]}"
-        elif tests:
-            tests[-1]["stdout"] += line
-    return tests
-
-
 def main():
     label, path = sys.argv[1:]
     counts = {"ok": 0, "failed": 0, "skip": 0}
     with open(path, encoding="utf-8", errors="replace") as log:
         lines = list(log)
-    tests = meson_tests(lines) if lines and lines[0].startswith("{") else section_tests(lines)
-    for test in tests:
+    for test in meson_tests(lines):
         for name, result, lines in cases(test):
             counts[result] += 1
             if result == "failed":
