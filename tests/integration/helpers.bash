@@ -34,6 +34,17 @@ TOP=${BATS_TEST_DIRNAME%/*/*}
 # jq 1.6 needs 30 ms to start, half a second in the nested lane.
 JQ=gojq
 
+# bats notes the stack before every command, which takes ten times as long as the command, to say where a test failed. The trap on
+# errors can tell by itself.
+if [ "${BATS_TRACE_LEVEL:-0}" = 0 ]; then
+    bats_debug_trap() { trap - DEBUG; }
+    bats_error_trap() {
+        bats_check_status_from_trap
+        [ -n "$BATS_DEBUG_LAST_STACK_TRACE_IS_VALID" ] || bats_capture_stack_trace
+        BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+    }
+fi
+
 setup() { begin_test; }
 teardown() { end_test; }
 

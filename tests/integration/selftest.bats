@@ -14,6 +14,15 @@ leaking_test() {
     [[ "$output" == *"not ok 1 inner"* ]]
 }
 
+@test "a test that fails says where, by the calls that led there" {
+    leaking_test $':\nshort() {\n[[ "$1" = long ]]\n}\nwhole() { short "$1"; }\n:\nwhole brief\n:'
+    [[ "$output" == *"(from function \`short' in file "*"inner.bats, line 5,"* ]]
+    [[ "$output" == *"from function \`whole' in file "*"inner.bats, line 7,"* ]]
+    [[ "$output" == *"in test file "*"inner.bats, line 9)"*"\`whole brief' failed"* ]]
+    leaking_test $'false || :\ntrue && false\ntrue'
+    [[ "$output" == *"inner.bats, line 4)"*"\`true && false' failed"* ]]
+}
+
 @test "leak check: a test that leaves nothing passes" {
     local file=$BATS_TEST_TMPDIR/inner/inner.bats
     mkdir -p "$BATS_TEST_TMPDIR/inner"
