@@ -31,7 +31,7 @@ TOP=${BATS_TEST_DIRNAME%/*/*}
 # What every test does is done by one quick program: see there.
 : "${HARNESS:=${PROBE%/*}/harness}"
 : "${DRUPE_TIMEOUT:=30}"
-# jq 1.6 needs 30 ms to start, half a second in the nested lane.
+# jq 1.6 needs 30 ms to start, half a second in the nested lane. gojq sorts the members of objects: `JQ=jq config` where order matters.
 JQ=gojq
 
 # bats notes the stack before every command, which takes ten times as long as the command, to say where a test failed. The trap on

@@ -462,9 +462,9 @@ hold_user_pod() {
 
 # ------------------------------------------------------------------------------------------------------------------------- sysctls
 
-# sysctls NAME=VALUE...
+# sysctls NAME=VALUE...: in this order, since some of them set others, too
 sysctls() {
-    config '.linux.sysctl = ($ARGS.positional | map(capture("^(?<key>[^=]*)=(?<value>.*)$")) | from_entries)' --args "$@"
+    JQ=jq config '.linux.sysctl = ($ARGS.positional | map(capture("^(?<key>[^=]*)=(?<value>.*)$")) | from_entries)' --args "$@"
 }
 
 SYSCTL_FILES=(kernel/msgmax kernel/sem kernel/shmmax fs/mqueue/msg_max net/ipv4/ip_forward net/ipv4/ip_unprivileged_port_start kernel/domainname
