@@ -416,7 +416,7 @@ hold_user_pod() {
     map_ids 0:100000:0
     refused size
     map_ids 4294967290:100000:10
-    refused "linux.uidMappings[0]"
+    refused "idMappings[0].size: the range"
 }
 
 # --------------------------------------------------------------------------------------------------------------------------- names
