@@ -92,7 +92,8 @@ static int create(struct worker *w, struct err *e)
 
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		in.ns_fds[i] = -1;
-	int r = cgroup_create(&p->cgroup, e);
+	auto_fd int claim = -1;
+	int r = cgroup_create(&p->cgroup, &claim, e);
 
 	if (r < 0)
 		return r;
@@ -103,6 +104,7 @@ static int create(struct worker *w, struct err *e)
 	rootfs_close_sources(&p->rootfs, &in.sources);
 	if (r == 0)
 		r = init_prepare(p, &in, w->pid, e);
+	close_fd(&claim); /* init is in its cgroup */
 	if (r == 0)
 		r = chan_send(&w->init, MSG_GO, NULL, 0, -1, e);
 	return r < 0 ? r : converse(w, &p->proc, NULL, e);
