@@ -167,6 +167,9 @@ static int take_dir(struct maker *m, const struct cgroup_dir *d, bool made, stru
 		mode_t mode = 0;
 		int r = cg_claim(d->path, &m->claim, &mode, e);
 
+		/* Busy: another's claim. Otherwise we were refused by what we have just made. */
+		if (made && r < 0 && r != -EBUSY)
+			(void)rmdir(d->path);
 		if (r != 0)
 			return r;
 		m->claimed = d;

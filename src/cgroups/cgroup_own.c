@@ -57,15 +57,20 @@ static int lock_dir(const char *path, int *claim, struct err *e)
 
 int cg_claim(const char *path, int *claim, mode_t *mode, struct err *e)
 {
-	struct stat locked, there;
+	struct stat locked, there = { 0 };
 	int r = lock_dir(path, claim, e);
 
 	if (r != 0)
 		return r;
-	if (fstat(*claim, &locked) < 0)
-		return err_errno(e, "cgroup %s", path);
-	*mode = locked.st_mode;
-	return stat(path, &there) < 0 || there.st_ino != locked.st_ino;
+	if (fstat(*claim, &locked) < 0 || (stat(path, &there) < 0 && errno != ENOENT)) {
+		r = err_errno(e, "cgroup %s", path);
+	} else {
+		*mode = locked.st_mode;
+		r = there.st_ino != locked.st_ino;
+	}
+	if (r != 0) /* or a second try would meet our own lock */
+		close_fd(claim);
+	return r;
 }
 
 /* Then it does not matter which directory is locked: one that is not ours has another number, whoever made it meanwhile. */

@@ -14,8 +14,8 @@ setup() {
 
 teardown() {
     drupe delete --force "$ID" >/dev/null 2>&1 || true
-    kill "$MANAGER" 2>/dev/null || true
-    wait "$MANAGER" || true
+    kill "$LISTENER" 2>/dev/null || true
+    wait "$LISTENER" || true
     end_test
 }
 
@@ -32,7 +32,7 @@ while True:
     for fd in fds:
         os.close(fd)
 END
-    MANAGER=$!
+    LISTENER=$!
     wait_for 10 test -S "$NOTIFY_SOCKET"
 }
 

@@ -15,6 +15,15 @@ stopped() { [ "$(drupe state "$ID" | jq -r .status)" = stopped ]; }
 # Whose children we are adopts and reaps what is left of a container: nobody but the kernel knows then how it ended.
 reaped() { stopped && [ ! -e "/proc/$1" ]; }
 
+# `drupe wait` of our container is in poll(2): what is reaped before that went unseen.
+is_waiting() {
+    local pid
+    for pid in $(pgrep -f "^$RUNTIME .*wait $ID\$"); do
+        grep -q '^7 ' "/proc/$pid/syscall" && return 0
+    done
+    return 1
+}
+
 # Before Linux 6.15 only a parent learns how a process ended, or whoever looks before it is reaped.
 can_record() {
     local release
@@ -29,6 +38,7 @@ can_record() {
     detached start "$ID"
     wait_for 10 test -s "$BUNDLE/rootfs/up"
     drupe wait "$ID" >"$BATS_TEST_TMPDIR/status" 2>&1 &
+    wait_for 10 is_waiting
     drupe kill "$ID" TERM
     wait $!
     [ "$(cat "$BATS_TEST_TMPDIR/status")" = 42 ]
@@ -41,6 +51,7 @@ can_record() {
     create
     detached start "$ID"
     drupe wait "$ID" >"$BATS_TEST_TMPDIR/status" 2>&1 &
+    wait_for 10 is_waiting
     drupe kill "$ID" KILL
     wait $!
     [ "$(cat "$BATS_TEST_TMPDIR/status")" = 137 ]
@@ -52,6 +63,7 @@ can_record() {
     args /bin/sh -c 'exit 3'
     create
     drupe wait "$ID" >"$BATS_TEST_TMPDIR/status" 2>&1 &
+    wait_for 10 is_waiting
     detached start "$ID"
     wait $!
     [ "$(cat "$BATS_TEST_TMPDIR/status")" = 3 ]
