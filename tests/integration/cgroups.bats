@@ -427,7 +427,17 @@ one_path() {
     place "$TOKEN-shared"
     args /probe trap
     # so that the first directory to be made is the cgroup itself
-    by_systemd || find /sys/fs/cgroup -maxdepth 1 -type d -exec sh -c '[ -d "$1/drupe" ] || mkdir "$1/drupe" 2>/dev/null' sh {} \;
+    local m
+    PARENTS=()
+    while read -r m; do
+        by_systemd || [ -d "$m/drupe" ] || { mkdir "$m/drupe" && PARENTS+=("$m/drupe"); }
+    done < <(findmnt -rn -t cgroup,cgroup2 -o TARGET)
+}
+
+# Others' containers may be in them meanwhile.
+remove_parents() {
+    local p
+    for p in "${PARENTS[@]}"; do rmdir "$p" || true; done
 }
 
 @test "a create that has made its cgroup, and has nothing in it, is not disturbed by another with the same path" {
@@ -440,6 +450,7 @@ one_path() {
     [ ! -e "$ROOT/$ID-quick" ]
     go_on 0
     is_whole "$ID-slow"
+    remove_parents
 }
 
 @test "a create that has not quite made its cgroup when another takes it fails, and does not disturb that" {
@@ -450,6 +461,7 @@ one_path() {
     go_on 1
     is_anothers "$(cat "$BATS_TEST_TMPDIR/slow")" || { cat "$BATS_TEST_TMPDIR/slow" && false; }
     is_whole "$ID-quick"
+    remove_parents
 }
 
 @test "of eight creates at the same moment with one path one wins, and the others say why they did not" {
