@@ -1,7 +1,9 @@
 /* News of the out-of-memory killer.
  *
  * v1: an eventfd is registered for memory.oom_control; the kernel writes to it at each occasion, and once more when the cgroup is
- * removed. v2: inotify tells of changes of memory.events, which counts the killed; a count that grew is the news.
+ * removed. v2: inotify tells of changes of memory.events, which counts the killed; a count that grew is the news. The kernel tells
+ * of changes 10 ms apart at most, and systemd removes the cgroup of a scope with its last process: that this one was killed for
+ * memory may then be known to nobody.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"

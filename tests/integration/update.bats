@@ -250,15 +250,22 @@ throttled() { [ "$(content cpu cpu.stat cpu.stat | sed -n 's/^nr_throttled //p')
 
 # ------------------------------------------------------------------------------------------------------------------------------- events
 
+# A kernel that counts time by its ticks may not have seen a short program at all: a few more, then.
+has_used() {
+    inside /probe memory 4
+    run drupe events --stats "$ID"
+    jq -e '.data | .cpu.usage.total > 0 and .memory.usage.usage > 0' <<<"$output"
+}
+
 @test "events --stats prints one line with everything callers look for" {
     needs memory pids cpu
     resources '{"pids": {"limit": 50}, "memory": {"limit": 67108864}}'
     up
-    run drupe events --stats "$ID"
+    wait_for 30 has_used
     [ "$status" -eq 0 ]
     [ "${#lines[@]}" = 1 ]
     jq -e --arg id "$ID" '.type == "stats" and .id == $id' <<<"$output"
-    jq -e '.data | .cpu.usage.total > 0 and .memory.usage.limit == 67108864 and .memory.usage.usage > 0 and .pids == {current: 1, limit: 50}' <<<"$output"
+    jq -e '.data | .memory.usage.limit == 67108864 and .pids == {current: 1, limit: 50}' <<<"$output"
     jq -e '.data | [.cpu.throttling.periods, .cpu.usage.user, .cpu.usage.kernel, .memory.cache, .memory.swap.usage, .memory.kernel.usage,
         .memory.kernelTCP.limit, (.memory.raw | length)] | all(type == "number")' <<<"$output"
     ! has cpuset || jq -e '.data.cpuset | [.cpus[0], .mems[0]] | all(type == "number")' <<<"$output"
@@ -329,6 +336,7 @@ watches() {
 }
 
 @test "events tells that the first process was killed for memory" {
+    needs_cgroupfs 'systemd removes the cgroup, and what was counted in it, with its last process'
     needs memory
     resources '{"memory": {"limit": 16777216, "swap": 16777216}}'
     args /probe memory 64
