@@ -6,6 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/mountinfo.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/host_internal.h"
@@ -113,22 +114,6 @@ static void probe_lsm(struct host *h, struct arena *tmp)
 	h->selinux = faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
 }
 
-/* Undoes the \ooo of /proc/self/mountinfo in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
 /* The next line that has the text in it, as a string of its own; NULL when there is none. */
 static char *next_line_with(const char *text, char **rest)
 {
@@ -142,35 +127,6 @@ static char *next_line_with(const char *text, char **rest)
 	*rest = found + (*found == '\n');
 	*found = '\0';
 	return line;
-}
-
-/* One line of the mount table, as far as it matters here. */
-struct cg_mount {
-	char *root, *point, *options;
-	bool v2;
-};
-
-/* "ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPER". False: no cgroup mount. */
-static bool parse_mount(char *line, struct cg_mount *out)
-{
-	char *rest = strstr(line, " - cgroup"), *save, *fields[5] = { 0 };
-
-	if (!rest)
-		return false;
-	*rest = '\0';
-	for (int i = 0; i < 5; i++)
-		fields[i] = strtok_r(i ? NULL : line, " ", &save);
-	const char *type = strtok_r(rest + 3, " ", &save);
-
-	out->v2 = str_eq(type, "cgroup2");
-	out->options = strtok_r(NULL, " ", &save) ? strtok_r(NULL, " ", &save) : NULL;
-	out->root = fields[3];
-	out->point = fields[4];
-	if (!out->options || !out->point || (!out->v2 && !str_eq(type, "cgroup")))
-		return false;
-	unescape(out->root);
-	unescape(out->point);
-	return true;
 }
 
 /* true when the comma-separated list has all of the words. */
@@ -218,12 +174,16 @@ static bool below_root(const char *point)
 	return str_starts(point, CGROUP_ROOT) && (point[sizeof(CGROUP_ROOT) - 1] == '/' || !point[sizeof(CGROUP_ROOT) - 1]);
 }
 
-static void place_mount(const struct cg_mount *m, struct cg_line *lines, size_t n)
+static void place_mount(const struct mount_line *m, struct cg_line *lines, size_t n)
 {
+	bool v2 = str_eq(m->type, "cgroup2");
+
+	if (!v2 && !str_eq(m->type, "cgroup"))
+		return;
 	for (size_t i = 0; i < n; i++) {
 		struct cg_line *l = &lines[i];
 
-		if (m->v2 != (*l->controllers == '\0') || !list_has_all(m->options, l->controllers))
+		if (v2 != (*l->controllers == '\0') || !list_has_all(m->options, l->controllers))
 			continue;
 		if (!l->point || (!below_root(l->point) && below_root(m->point))) {
 			l->point = m->point;
@@ -253,10 +213,10 @@ void host_parse_cgroups(char *mountinfo, char *own, struct arena *a, struct host
 {
 	struct cg_line lines[HIERARCHIES_MAX];
 	size_t n = parse_own(own, lines), used = 0;
-	struct cg_mount m;
+	struct mount_line m;
 
 	for (char *line; (line = next_line_with(" - cgroup", &mountinfo)) != NULL;)
-		if (parse_mount(line, &m))
+		if (mountinfo_parse(line, &m))
 			place_mount(&m, lines, n);
 	struct host_hierarchy *hier = arena_alloc(a, (n + 1) * sizeof(*hier));
 
@@ -330,18 +290,11 @@ static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, str
 const char *host_parse_resctrl(char *mountinfo, struct arena *a)
 {
 	const char *found = NULL;
+	struct mount_line m;
 
-	for (char *line; (line = next_line_with(" - resctrl ", &mountinfo)) != NULL;) {
-		char *fields[5] = { 0 }, *field;
-
-		*strstr(line, " - resctrl ") = '\0';
-		for (int i = 0; i < 5; i++)
-			fields[i] = strtok_r(i ? NULL : line, " ", &field);
-		if (!fields[4] || !str_eq(fields[3], "/"))
-			continue;
-		unescape(fields[4]);
-		found = arena_strdup(a, fields[4]);
-	}
+	for (char *line; (line = next_line_with(" - resctrl ", &mountinfo)) != NULL;)
+		if (mountinfo_parse(line, &m) && str_eq(m.type, "resctrl") && str_eq(m.root, "/"))
+			found = arena_strdup(a, m.point);
 	return found;
 }
 

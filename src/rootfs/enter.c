@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "rootfs/internal.h"
@@ -135,45 +136,12 @@ static int enter_by_chroot(int root, bool is_mount, struct err *e)
 	return 0;
 }
 
-/* One line of mountinfo: "36 35 98:0 /root /point options ... - type source options". */
-struct mount_line {
-	unsigned id, parent;
-	char *point, *type;
+struct mount {
+	struct mount_line line;
 	bool covered; /* by us: what is stacked below it is hidden too */
 };
 
-static bool parse_line(char *line, struct mount_line *m)
-{
-	char *dash = strstr(line, " - "), *save = NULL;
-	unsigned field = 0;
-
-	if (!dash || sscanf(line, "%u %u", &m->id, &m->parent) != 2)
-		return false;
-	*dash = '\0';
-	m->type = strtok_r(dash + 3, " ", &save);
-	m->point = strtok_r(line, " ", &save);
-	while (m->point && field++ < 4)
-		m->point = strtok_r(NULL, " ", &save);
-	return m->type && m->point;
-}
-
-/* "\040" -> ' ' */
-static void unescape(char *s)
-{
-	char *out = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*out++ = *s;
-		}
-	}
-	*out = '\0';
-}
-
-static size_t parse_mounts(char *text, struct arena *a, struct mount_line **out)
+static size_t parse_mounts(char *text, struct arena *a, struct mount **out)
 {
 	size_t n = 1, used = 0;
 	char *save = NULL;
@@ -182,49 +150,49 @@ static size_t parse_mounts(char *text, struct arena *a, struct mount_line **out)
 		n += *c == '\n';
 	*out = arena_alloc(a, n * sizeof(**out));
 	for (char *line = strtok_r(text, "\n", &save); line && used < n; line = strtok_r(NULL, "\n", &save))
-		used += parse_line(line, *out + used);
+		used += mountinfo_parse(line, &(*out)[used].line);
 	return used;
 }
 
 /* Is mount i the root's, or below it? The depth is bounded by the number of mounts. */
-static bool is_inside(const struct mount_line *v, size_t n, size_t i, unsigned root_id)
+static bool is_inside(const struct mount *v, size_t n, size_t i, unsigned root_id)
 {
-	unsigned id = v[i].id;
+	unsigned id = v[i].line.id;
 
 	for (size_t depth = 0; depth <= n; depth++) {
 		size_t k = 0;
 
 		if (id == root_id)
 			return true;
-		while (k < n && v[k].id != id)
+		while (k < n && v[k].line.id != id)
 			k++;
-		if (k == n || v[k].parent == id)
+		if (k == n || v[k].line.parent == id)
 			return false;
-		id = v[k].parent;
+		id = v[k].line.parent;
 	}
 	return false;
 }
 
 /* A mount that came from outside a user namespace cannot be unmounted in it, only covered. */
-static int take_away(struct mount_line *m, struct err *e)
+static int take_away(struct mount *m, struct err *e)
 {
-	if (umount2(m->point, MNT_DETACH) == 0 || errno == ENOENT)
+	if (umount2(m->line.point, MNT_DETACH) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EINVAL && errno != EPERM)
-		return err_errno(e, "%s", m->point);
+		return err_errno(e, "%s", m->line.point);
 	auto_fd int cover = empty_dir(e);
 
 	if (cover < 0)
 		return cover;
-	m->covered = sys_move_mount(cover, "", AT_FDCWD, m->point, SYS_MOVE_MOUNT_F_EMPTY) == 0;
-	return m->covered || errno == ENOTDIR ? 0 : tree_errno(e, "%s", m->point);
+	m->covered = sys_move_mount(cover, "", AT_FDCWD, m->line.point, SYS_MOVE_MOUNT_F_EMPTY) == 0;
+	return m->covered || errno == ENOTDIR ? 0 : tree_errno(e, "%s", m->line.point);
 }
 
 /* Of mounts stacked on one point the last is taken away first; once that one is covered, to unmount would be to uncover it. */
-static bool hidden_already(const struct mount_line *v, size_t n, size_t i)
+static bool hidden_already(const struct mount *v, size_t n, size_t i)
 {
 	for (size_t k = i + 1; k < n; k++)
-		if (v[k].covered && str_eq(v[k].point, v[i].point))
+		if (v[k].covered && str_eq(v[k].line.point, v[i].line.point))
 			return true;
 	return false;
 }
@@ -233,7 +201,7 @@ static bool hidden_already(const struct mount_line *v, size_t n, size_t i)
 static int drop_host_proc(int root, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	struct mount_line *v;
+	struct mount *v;
 	char name[48], *text, *id;
 	unsigned root_id;
 
@@ -248,9 +216,8 @@ static int drop_host_proc(int root, struct err *e)
 	if (!id || sscanf(id, "mnt_id: %u", &root_id) != 1)
 		return err_set(e, EINVAL, "%s: no mnt_id", name);
 	for (size_t i = n; i-- > 0;) {
-		if ((!str_eq(v[i].type, "proc") && !str_eq(v[i].type, "sysfs")) || is_inside(v, n, i, root_id))
+		if ((!str_eq(v[i].line.type, "proc") && !str_eq(v[i].line.type, "sysfs")) || is_inside(v, n, i, root_id))
 			continue;
-		unescape(v[i].point);
 		if (!hidden_already(v, n, i) && take_away(&v[i], e) < 0)
 			return -e->code;
 	}
