@@ -1,13 +1,13 @@
 #include "base/mountinfo.h"
 #include "tap.h"
 
-#include <string.h>
+#include <stdio.h>
 
 static char text[256];
 
 static bool parse(const char *line, struct mount_line *out)
 {
-	strcpy(text, line);
+	snprintf(text, sizeof(text), "%s", line);
 	return mountinfo_parse(text, out);
 }
 
