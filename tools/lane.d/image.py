@@ -49,6 +49,17 @@ for module in virtio_pci virtio_blk virtio_console ext4; do
 done | sed -n 's/^insmod //p' | awk '!seen[$1]++ {{ print $1 }}' >"$1/boot/modules.list"
 """
 
+# What Docker and Podman send as seccomp profile.
+PROFILE_HOOK = """set -e
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+mkdir "$1/boot/p"
+cd "$1/boot/p"
+apt-get -q -o APT::Sandbox::User=root download {profile}
+dpkg-deb --fsys-tarfile ./*.deb | tar -x -C "$1" ./usr/share/containers/seccomp.json
+cd /
+rm -rf "$1/boot/p"
+"""
+
 SETTINGS_HOOK = """set -e
 cd "$1"
 for unit in {masked}; do ln -sf /dev/null "etc/systemd/system/$unit"; done
@@ -102,7 +113,8 @@ def step(args, where, log, **options):
 def make(where, log):
     mirror = os.environ.get("LANE_MIRROR", MIRROR)
     include = ",".join(packages("guest"))
-    hooks = [KERNEL_HOOK.format(kernel=packages("kernel")[0]), SETTINGS_HOOK.format(masked=" ".join(MASKED))]
+    hooks = [KERNEL_HOOK.format(kernel=packages("kernel")[0]), PROFILE_HOOK.format(profile=packages("profile")[0]),
+             SETTINGS_HOOK.format(masked=" ".join(MASKED))]
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc", "info", "i18n", "zoneinfo")]
     step([need_program("mmdebstrap"), "--variant=apt", "--mode=auto", f"--include={include}", '--aptopt=APT::Install-Recommends "false"',
           *excluded, *[f"--customize-hook={hook}" for hook in hooks], "--skip=cleanup/apt", SUITE, "root.tar",
