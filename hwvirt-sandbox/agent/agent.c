@@ -249,16 +249,7 @@ static void watch_all(struct agent *a, struct poll_set *s)
 		if (p->at >= 0)
 			watch(s, p->chan.fd, POLLIN);
 	}
-	for (size_t i = 0; i < RELAY_MAX; i++) {
-		struct relay *r = &a->relays.v[i];
-
-		r->at = relay_used(r) ? (int)s->n : -1;
-		if (r->at < 0)
-			continue;
-		/* A hang-up would be told again and again while there is no room for more. */
-		watch(s, r->len ? -1 : r->from, POLLIN);
-		watch(s, r->to, r->len ? POLLOUT : 0);
-	}
+	s->n = relays_watch(&a->relays, s->v, s->n);
 }
 
 static int serve_control(struct agent *a, struct err *e)
@@ -315,12 +306,7 @@ static int turn(struct agent *a, struct poll_set *s, struct err *e)
 		if (a->procs[i].at >= 0 && a->procs[i].step != STEP_FREE && a->procs[i].chan.fd >= 0 &&
 		    s->v[a->procs[i].at].revents)
 			r = step(a, &a->procs[i], e);
-	for (size_t i = 0; i < RELAY_MAX; i++) {
-		struct relay *relay = &a->relays.v[i];
-
-		if (relay_used(relay) && relay->at >= 0 && (s->v[relay->at].revents || s->v[relay->at + 1].revents))
-			relay_step(relay);
-	}
+	relays_step(&a->relays, s->v);
 	if (r >= 0 && s->v[AT_OOM].revents)
 		r = serve_oom(a, e);
 	/* Always: a process may have been waiting for the end of its worker's channel. */
@@ -373,8 +359,7 @@ static struct agent *agent_new(const struct transport *t, bool machine)
 	a->control = a->signals = a->oom.fd = -1;
 	frame_reader_init(&a->reader, PROTO_TO_AGENT_MAX);
 	frame_writer_init(&a->writer, OUT_MAX);
-	for (size_t i = 0; i < RELAY_MAX; i++)
-		a->relays.v[i] = (struct relay){ .from = -1, .to = -1, .at = -1 };
+	relays_init(&a->relays);
 	for (size_t i = 0; i < SESSION_PROCS_MAX; i++)
 		a->procs[i].chan.fd = -1;
 	return a;

@@ -17,6 +17,7 @@
 #include "base/chan.h"
 #include "cgroups/cgroup_stats.h"
 #include "hwvirt-sandbox/proto/message.h"
+#include "hwvirt-sandbox/relay.h"
 
 /* ---- transport.c: how the host is reached ---- */
 struct transport {
@@ -25,28 +26,6 @@ struct transport {
 };
 /* A connection, blocking, close-on-exec. */
 must_check int transport_dial(const struct transport *t, struct err *e);
-
-/* ---- relay.c: bytes between a connection and a pipe or terminal ---- */
-struct relay {
-	uint32_t proc, stream;
-	int from, to;     /* owned, non-blocking; -1: free */
-	bool to_socket;   /* its end is a half-close */
-	int at;           /* in the poll set, of from; of to: one more. -1: not in it */
-	unsigned char *buf;
-	size_t off, len;
-};
-enum { RELAY_MAX = 4 * SESSION_PROCS_MAX };
-struct relays { struct relay v[RELAY_MAX]; };
-
-/* Makes one of from and to, which it owns from now on, also on failure. EBUSY: there are too many. */
-must_check int relay_add(struct relays *all, uint32_t proc, uint32_t stream, int from, int to, bool to_socket, struct err *e);
-/* Moves what can be moved without blocking; ends the relay when a side has ended. */
-void relay_step(struct relay *r);
-void relay_close(struct relay *r);
-static inline bool relay_used(const struct relay *r)
-{
-	return r->from >= 0;
-}
 
 /* ---- streams.c: the standard streams of a process ---- */
 /* Connects the streams and makes pipes. child[] receives what the process gets as 0, 1 and 2 (the null device for the others). */

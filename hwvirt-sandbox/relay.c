@@ -1,6 +1,6 @@
+#include "hwvirt-sandbox/relay.h"
 #include "base/cleanup.h"
 #include "base/retry.h"
-#include "hwvirt-sandbox/agent/agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,4 +86,35 @@ void relay_step(struct relay *r)
 		on = drain(r);
 	if (!on || deaf(r->to))
 		relay_close(r);
+}
+
+void relays_init(struct relays *all)
+{
+	for (size_t i = 0; i < RELAY_MAX; i++)
+		all->v[i] = (struct relay){ .from = -1, .to = -1, .at = -1 };
+}
+
+size_t relays_watch(struct relays *all, struct pollfd *v0, size_t n)
+{
+	for (size_t i = 0; i < RELAY_MAX; i++) {
+		struct relay *r = &all->v[i];
+
+		r->at = relay_used(r) ? (int)n : -1;
+		if (r->at < 0)
+			continue;
+		/* A hang-up would be told again and again while there is no room for more. */
+		v0[n++] = (struct pollfd){ .fd = r->len ? -1 : r->from, .events = POLLIN };
+		v0[n++] = (struct pollfd){ .fd = r->to, .events = r->len ? POLLOUT : 0 };
+	}
+	return n;
+}
+
+void relays_step(struct relays *all, const struct pollfd *v0)
+{
+	for (size_t i = 0; i < RELAY_MAX; i++) {
+		struct relay *r = &all->v[i];
+
+		if (relay_used(r) && r->at >= 0 && (v0[r->at].revents || v0[r->at + 1].revents))
+			relay_step(r);
+	}
 }
