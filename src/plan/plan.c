@@ -205,11 +205,11 @@ static int build_places(const struct oci_spec *spec, const struct plan_options *
 	return r;
 }
 
-/* What the specification has and this build has not. Running without it would be a weaker container than the one asked for. */
-static int refuse_missing(const struct oci_spec *spec, struct err *e)
+/* A container in a virtual machine has two plans (vm_plan.h), neither of them made from this spec as it is. */
+static int refuse_vm(const struct oci_spec *spec, struct err *e)
 {
 	if (spec->vm)
-		return err_set(e, ENOTSUP, "vm: VM mode is not part of this build yet");
+		return err_set(e, EINVAL, "vm: this is not a plan for a virtual machine");
 	return 0;
 }
 
@@ -223,7 +223,7 @@ int plan_build(const struct oci_spec *spec, const struct plan_options *o, const 
 		.annotations = spec->annotations,
 		.has_process = spec->process != NULL,
 	};
-	int r = refuse_missing(spec, e);
+	int r = refuse_vm(spec, e);
 
 	if (r < 0 || (r = build_places(spec, o, h, a, out, e)) < 0)
 		return r;
