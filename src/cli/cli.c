@@ -230,8 +230,7 @@ static int dispatch(struct cli *c, int argc, char **argv, struct log_file *log, 
 		return cli_print_help(c, NULL, e);
 	if (c->g.version)
 		return cli_print_version(c, e);
-	if (called_as(argv[0], "drupe-vm"))
-		return err_set(e, ENOTSUP, "VM mode is not part of this build yet");
+	c->vm = called_as(argv[0], "drupe-vm");
 	if (!words.n)
 		return err_set(e, EINVAL, "a command is missing (see drupe --help)");
 	if (!*cmd)

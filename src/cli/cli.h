@@ -20,6 +20,7 @@ struct cli {
 	struct arena *arena; /* released when the program ends */
 	struct globals g;
 	struct runtime rt;
+	bool vm;             /* called as drupe-vm: new containers are in virtual machines */
 	bool stdout_closed;  /* the caller gave us no standard output */
 };
 
@@ -88,10 +89,11 @@ void container_json(struct json_writer *w, const struct container_info *i);
 /* "9", "KILL", "sigkill", "RTMIN+3" to a signal number. EINVAL: `invalid signal "X"`. */
 must_check int signal_parse(const char *s, int *out, struct err *e);
 
-/* check and plan: what this host would make of the spec. */
+/* check and plan: what this host would make of the spec; *guest has an id when the container is for a virtual machine, which makes that. */
 struct plan_options;
 struct plan;
-must_check int cli_plan(struct cli *c, const struct oci_spec *spec, const struct plan_options *o, struct plan *out, struct err *e);
+must_check int cli_plan(struct cli *c, const struct oci_spec *spec, const struct plan_options *o, struct plan *out,
+			struct plan *guest, struct err *e);
 
 /* cmd_ps.c, apart for tests: keeps the header and the lines of ps(1) whose PID is one of pids, cut to `columns` (0: as they are). EINVAL: no column PID. */
 must_check int ps_filter(const char *text, const pid_t *pids, size_t n, unsigned columns, struct strbuf *out, struct err *e);

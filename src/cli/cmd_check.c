@@ -44,12 +44,12 @@ static int check_root(const struct oci_spec *spec, int bundle, struct err *e)
 static int check_host(struct cli *c, const struct oci_spec *spec, int bundle, struct err *e)
 {
 	struct plan_options o = { .id = "check", .cgroup = c->rt.cgroup };
-	struct plan plan;
+	struct plan plan, guest;
 	int r;
 
 	if ((r = path_of_fd(bundle, c->arena, &o.bundle, e)) < 0 || (r = check_root(spec, bundle, e)) < 0)
 		return r;
-	return cli_plan(c, spec, &o, &plan, e);
+	return cli_plan(c, spec, &o, &plan, &guest, e);
 }
 
 static int run_check(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)

@@ -15,6 +15,7 @@
 	OPT_BOOL(struct run_options, create.no_pivot, "no-pivot", NULL, "move and chroot instead of pivot_root"),              \
 	OPT_BOOL(struct run_options, create.no_new_keyring, "no-new-keyring", NULL, "keep the caller's session keyring"),      \
 	OPT_BOOL(struct run_options, create.record_exit, "record-exit", NULL, "keep the exit status for `wait`"),              \
+	OPT_BOOL(struct run_options, create.vm, "vm", NULL, "in a virtual machine of its own"),                                \
 	OPT_U32(struct run_options, create.preserve_fds, "preserve-fds", NULL, "N", "pass descriptors 3 to 2+N on")
 /* clang-format on */
 
@@ -34,6 +35,7 @@ static int run_create(struct cli *c, void *opts, const struct opt_rest *rest, st
 {
 	struct run_options *o = opts;
 
+	o->create.vm |= c->vm;
 	return cli_done(container_create(&c->rt, rest->args[0], &o->create, e));
 }
 
@@ -62,6 +64,7 @@ static int run_run(struct cli *c, void *opts, const struct opt_rest *rest, struc
 	struct run_options *o = opts;
 	const char *id = rest->args[0];
 
+	o->create.vm |= c->vm;
 	if (!o->create.bundle && strchr(id, '/')) {
 		o->create.bundle = id;
 		id = name_after(id, c->arena);

@@ -39,6 +39,7 @@ struct create_options {
 	const char *config;         /* --config: a file instead of BUNDLE/config.json; NULL */
 	const char *pid_file, *console_socket, *pidfd_socket; /* NULL: none */
 	bool no_pivot, no_new_keyring;
+	bool vm;                    /* in a virtual machine, whatever the config says */
 	bool record_exit;           /* keep the exit status for container_wait() */
 	unsigned preserve_fds;
 };

@@ -8,8 +8,7 @@
 #include "base/self.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "container/internal.h"
-#include "init/init.h"
+#include "container/backend.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,18 +28,6 @@ static const char *now_text(struct arena *a)
 			    tm.tm_min, tm.tm_sec, t.tv_nsec);
 }
 
-static const char *find_net_helper(struct arena *a)
-{
-	const char *self = self_path(a), *slash = self ? strrchr(self, '/') : NULL;
-	struct stat st;
-
-	if (!slash)
-		return NULL;
-	const char *path = arena_printf(a, "%.*s/../libexec/drupe/net", (int)(slash - self), self);
-
-	return stat(path, &st) == 0 ? path : NULL;
-}
-
 /* A cgroup file system may be mounted in a container that is in no cgroup of ours. */
 static bool wants_cgroups(const struct runtime *rt, const struct oci_spec *spec)
 {
@@ -51,8 +38,8 @@ static bool wants_cgroups(const struct runtime *rt, const struct oci_spec *spec)
 	return wanted;
 }
 
-static int make_plan(const struct runtime *rt, const char *id, const struct create_options *o, const struct oci_spec *spec,
-		     const char *bundle, struct arena *a, const struct plan **out, struct err *e)
+static int make_plan(const struct runtime *rt, const char *id, const struct create_options *o, const struct backend *backend,
+		     const struct oci_spec *spec, const char *bundle, struct arena *a, const struct plan **out, struct err *e)
 {
 	struct plan_options po = {
 		.id = id,
@@ -62,7 +49,7 @@ static int make_plan(const struct runtime *rt, const char *id, const struct crea
 		.cgroup = rt->cgroup,
 		.preserve_fds = o->preserve_fds,
 		.listen_fds = count_listen_fds(),
-		.net_helper = spec->linux_->net_devices.n ? find_net_helper(a) : NULL,
+		.net_helper = spec->linux_->net_devices.n ? find_helper("net", a) : NULL,
 	};
 	struct host *h = arena_new(a, struct host);
 	struct plan *p = arena_new(a, struct plan);
@@ -71,7 +58,7 @@ static int make_plan(const struct runtime *rt, const char *id, const struct crea
 	if (r == 0)
 		r = host_probe(a, wants_cgroups(rt, spec), h, e);
 	if (r == 0)
-		r = plan_build(spec, &po, h, a, p, e);
+		r = backend->plan(spec, &po, h, a, p, e);
 	*out = p;
 	return r;
 }
@@ -87,7 +74,8 @@ static int check_terminal(const struct oci_spec *spec, const struct create_optio
 	return 0;
 }
 
-static struct oci_state *initial_state(const struct plan *p, const struct resctrl_ref *groups, struct arena *a)
+static struct oci_state *initial_state(const struct plan *p, const struct backend *backend, const struct resctrl_ref *groups,
+				       struct arena *a)
 {
 	struct oci_state *s = arena_new(a, struct oci_state);
 
@@ -97,7 +85,7 @@ static struct oci_state *initial_state(const struct plan *p, const struct resctr
 		.id = p->id,
 		.bundle = p->bundle,
 		.rootfs = p->rootfs.root ? p->rootfs.root : "",
-		.backend = "os",
+		.backend = backend->name,
 		.status = "creating",
 		.created = now_text(a),
 		.boot_id = read_boot_id(a),
@@ -110,25 +98,6 @@ static struct oci_state *initial_state(const struct plan *p, const struct resctr
 	state_from_cgroup(&p->cgroup.ref, a, s);
 	state_from_resctrl(groups, a, s);
 	return s;
-}
-
-/* What must be open before the fork. */
-static int open_inputs(const struct plan *p, const struct container *c, bool to_start, struct arena *a, struct init *in,
-		       struct err *e)
-{
-	struct rootfs_userns userns = { .fd = -1, .make = ns_make_userns };
-	int r = ns_open(&p->ns, in->ns_fds, e);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < p->ns.n_join; i++)
-		if (p->ns.join[i].flag == SYS_CLONE_NEWUSER)
-			userns.fd = in->ns_fds[i];
-	r = init_open_sources(p, &userns, a, &in->sources, e);
-	if (r < 0)
-		return r;
-	in->listen_fd = to_start ? -1 : store_listen(c, e);
-	return !to_start && in->listen_fd < 0 ? in->listen_fd : 0;
 }
 
 static int pass_console(struct created *k, const struct create_options *o, struct err *e)
@@ -259,12 +228,10 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	r = record_cgroup(k, a, e);
 	if (r == 0)
 		r = make_groups(k, a, e);
-	if (r == 0)
-		r = open_inputs(k->plan, &k->c, to_start, a, &in, e);
-	if (r == 0)
-		r = init_fork(&in, !k->holder, &k->chan, &k->pid, &k->pidfd, e);
-	/* Init has its own copies. */
-	rootfs_close_sources(&k->plan->rootfs, &in.sources);
+	if (r == 0 && !to_start)
+		r = in.listen_fd = store_listen(&k->c, e);
+	if (r >= 0)
+		r = k->backend->launch(k, &in, !k->holder, a, e);
 	close_fd(&in.listen_fd);
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		close_fd(&in.ns_fds[i]);
@@ -334,10 +301,11 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 		r = bundle_load(o->bundle, o->config, a, &k.spec, &text, &bundle, e);
 	if (r == 0)
 		r = check_terminal(k.spec, o, keep_console, e);
-	if (r == 0)
-		notify = notify_plan(rt, id, a, &k.spec);
-	if (r == 0)
-		r = make_plan(rt, id, o, k.spec, bundle, a, &k.plan, e);
+	if (r < 0)
+		return r;
+	k.backend = backend_for(k.spec, o->vm);
+	notify = k.backend == &backend_os && notify_plan(rt, id, a, &k.spec);
+	r = make_plan(rt, id, o, k.backend, k.spec, bundle, a, &k.plan, e);
 	if (r == 0)
 		r = resctrl_claim(&k.plan->resctrl, &groups, e);
 	if (r == 0)
@@ -345,7 +313,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	if (r != 0)
 		return r;
 	k.to_start = to_start;
-	k.state = initial_state(k.plan, &groups, a);
+	k.state = initial_state(k.plan, k.backend, &groups, a);
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)
 		r = store_save_config(&k.c, text, e);

@@ -46,6 +46,8 @@ must_check int check_preserved(unsigned n, struct err *e);
 /* How many descriptors socket activation passed us (LISTEN_FDS, when LISTEN_PID is ours or absent). */
 unsigned count_listen_fds(void);
 
+struct backend; /* backend.h */
+
 /* A container that was created by this process and waits to be started, or runs. */
 struct created {
 	struct container c;
@@ -57,6 +59,7 @@ struct created {
 	int claim;             /* on the cgroup until init is in it; -1: none */
 	pid_t holder;          /* keeps the cgroup there until init is in it; 0: it needs none */
 	struct resctrl_ref resctrl; /* once its groups are there; owns_*: made by this process */
+	const struct backend *backend;
 	const struct oci_spec *spec;
 	const struct plan *plan;
 	struct oci_state *state;

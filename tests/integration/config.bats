@@ -231,9 +231,13 @@ END
     done
 }
 
-@test "what this build does not have is refused, not ignored" {
-    config '.vm = { kernel: { path: "/boot/vmlinuz" } }'
-    refused_with 'vm: VM mode is not part of this build yet'
+@test "vm: what a virtual machine of ours can't be is refused, not ignored" {
+    config '.vm = { kernel: { path: "/boot/vmlinuz" }, image: { path: "/x", format: "raw" } }'
+    refused_with 'vm.image: the root file system is root.path'
+    config '.vm = { kernel: { path: "/boot/vmlinuz", initrd: "/x" } }'
+    refused_with "vm.kernel.initrd: the guest's first file system is drupe's own"
+    config 'del(.vm) | .annotations["org.drupe.isolation"] = "vm" | .linux.namespaces |= map(select(.type != "network"))'
+    refused_with 'linux.namespaces: a virtual machine has no network: the container needs a network namespace of its own'
 }
 
 @test "flags of the personality, of which there are none, are ignored with a warning" {

@@ -163,7 +163,6 @@ static void usage_errors_are_one_line_and_call_nothing(void)
 	expect_refusal("drupe --log-level loud start web", 1,
 		       "drupe: --log-level: expected one of error, warning, warn, info, debug, trace, got \"loud\"\n");
 	expect_refusal("drupe --root= start web", 1, "drupe: --root: the name is empty\n");
-	expect_refusal("/usr/bin/drupe-vm start web", 1, "drupe: VM mode is not part of this build yet\n");
 }
 
 /* podman asks like this; every flag that callers send is parsed, and then refused with the rest. */

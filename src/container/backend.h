@@ -1,0 +1,29 @@
+/* backend.h - how a container is isolated: by the kernel it shares with us, or by a virtual machine
+ *
+ * Which of the two is decided once, when it is created, and stored (oci_state.backend). What the commands do differently stands in this
+ * table and nowhere else.
+ */
+#pragma once
+#include "container/internal.h"
+#include "init/init.h"
+#include "plan/vm_plan.h"
+
+struct backend {
+	const char *name; /* as stored */
+	/* The plan of what this host does for the container. */
+	int (*plan)(const struct oci_spec *spec, const struct plan_options *o, const struct host *h, struct arena *a, struct plan *out,
+		    struct err *e);
+	/* Forks the process that is the container's to the outside, up to its waiting for GO (init/init.h); sets chan, pid and pidfd of
+	 * k. in->cgroup_fd is -1 afterwards where it is still to join. */
+	int (*launch)(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e);
+};
+
+extern const struct backend backend_os, backend_vm; /* backend_os.c, backend_vm.c */
+
+/* Of a config, when it is created. */
+const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked);
+/* Of a container that is there. */
+const struct backend *backend_of(const struct oci_state *s);
+
+/* The path of a helper program where it is installed; NULL: it is not. */
+const char *find_helper(const char *name, struct arena *a);

@@ -1,0 +1,56 @@
+/* Isolation by the kernel: init in its namespaces (init/init.h). */
+#include "base/self.h"
+#include "base/str.h"
+#include "container/backend.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked)
+{
+	return vm_isolation_of(spec, vm_asked) == VM_ISOLATION_VM ? &backend_vm : &backend_os;
+}
+
+const struct backend *backend_of(const struct oci_state *s)
+{
+	return str_eq(s->backend, backend_vm.name) ? &backend_vm : &backend_os;
+}
+
+const char *find_helper(const char *name, struct arena *a)
+{
+	const char *self = self_path(a), *slash = self ? strrchr(self, '/') : NULL;
+	struct stat st;
+
+	if (!slash)
+		return NULL;
+	const char *path = arena_printf(a, "%.*s/../libexec/drupe/%s", (int)(slash - self), self, name);
+
+	return stat(path, &st) == 0 ? path : NULL;
+}
+
+/* What must be open before the fork. */
+static int open_inputs(const struct plan *p, struct arena *a, struct init *in, struct err *e)
+{
+	struct rootfs_userns userns = { .fd = -1, .make = ns_make_userns };
+	int r = ns_open(&p->ns, in->ns_fds, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p->ns.n_join; i++)
+		if (p->ns.join[i].flag == SYS_CLONE_NEWUSER)
+			userns.fd = in->ns_fds[i];
+	return init_open_sources(p, &userns, a, &in->sources, e);
+}
+
+static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
+{
+	int r = open_inputs(k->plan, a, in, e);
+
+	if (r == 0)
+		r = init_fork(in, born_in_cgroup, &k->chan, &k->pid, &k->pidfd, e);
+	/* Init has its own copies. */
+	rootfs_close_sources(&k->plan->rootfs, &in->sources);
+	return r;
+}
+
+const struct backend backend_os = { .name = "os", .plan = plan_build, .launch = launch };
