@@ -36,8 +36,10 @@ words() {
 644 ./share/fish/vendor_completions.d/drupe.fish
 644 ./share/zsh/site-functions/_drupe
 755 ./bin/drupe
+755 ./libexec/drupe/agent
 755 ./libexec/drupe/net
 755 ./libexec/drupe/systemd
+755 ./libexec/drupe/vmm
 END
     run -0 "$AT/bin/drupe" --version
     run ! grep -q INTERP <<<"$(readelf -l "$AT/bin/drupe")"

@@ -1,0 +1,113 @@
+#include "base/cleanup.h"
+#include "base/retry.h"
+#include "hwvirt-sandbox/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+enum { AT_MACHINE, AT_CONSOLE, AT_CONTROL, AT_SIGNALS, AT_CHAN, AT_LISTEN, AT_UNNAMED, AT_REST = AT_UNNAMED + UNNAMED_MAX };
+struct turn {
+	struct pollfd v[AT_REST + 2 * RELAY_MAX];
+};
+
+/* The last words of a kernel that panics are worth keeping; the rest is not. */
+static void hear_console(struct supervisor *s)
+{
+	char b[CONSOLE_TAIL];
+	ssize_t n = RETRY(read(s->machine.console, b, sizeof(b)));
+
+	if (n == 0)
+		close_fd(&s->machine.console);
+	if (n <= 0)
+		return;
+	size_t keep = CONSOLE_TAIL - (size_t)n;
+
+	if (s->n_tail > keep) {
+		memmove(s->tail, s->tail + s->n_tail - keep, keep);
+		s->n_tail = keep;
+	}
+	memcpy(s->tail + s->n_tail, b, (size_t)n);
+	s->n_tail += (size_t)n;
+}
+
+static void hear_machine(struct supervisor *s)
+{
+	struct err e;
+	int conn = -1, r = machine_hear(&s->machine, &conn, &e);
+
+	if (r > 0)
+		streams_take(s, conn);
+	if (r < 0) {
+		close_fd(&s->machine.channel);
+		link_lose(s, &e);
+	}
+}
+
+/* Whoever signals the container signals us. */
+static void hear_signals(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+	struct proc *p = link_proc(s, 0);
+	struct err ignored;
+
+	if (RETRY(read(s->signals, &info, sizeof(info))) != sizeof(info) || !p || p->exited)
+		return;
+	if (info.ssi_signo == SIGWINCH && p->terminal >= 0)
+		(void)!link_winsize(s, 0, p->terminal, &ignored);
+	else
+		(void)!link_signal(s, 0, (int)info.ssi_signo, false, &ignored);
+}
+
+static nfds_t watch(struct supervisor *s, struct turn *t, int wait)
+{
+	const bool created = link_proc(s, 0) && !s->asking;
+
+	t->v[AT_MACHINE] = (struct pollfd){ .fd = s->machine.channel, .events = POLLIN };
+	t->v[AT_CONSOLE] = (struct pollfd){ .fd = s->machine.console, .events = POLLIN };
+	t->v[AT_CONTROL] =
+		(struct pollfd){ .fd = s->control, .events = (short)(POLLIN | (frame_waiting(&s->writer) ? POLLOUT : 0)) };
+	t->v[AT_SIGNALS] = (struct pollfd){ .fd = created ? s->signals : -1, .events = POLLIN };
+	t->v[AT_CHAN] = (struct pollfd){ .fd = wait & LOOP_CHAN ? s->chan.fd : -1, .events = POLLIN };
+	t->v[AT_LISTEN] = (struct pollfd){ .fd = wait & LOOP_LISTEN ? s->listen_fd : -1, .events = POLLIN };
+	for (size_t i = 0; i < UNNAMED_MAX; i++)
+		t->v[AT_UNNAMED + i] = (struct pollfd){ .fd = s->unnamed[i].fd, .events = POLLIN };
+	return relays_watch(&s->relays, t->v, AT_REST);
+}
+
+static void flush(struct supervisor *s)
+{
+	struct err e;
+
+	if (s->control >= 0 && frame_waiting(&s->writer) && frame_flush(&s->writer, s->control, &e) < 0)
+		link_lose(s, &e);
+}
+
+int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e)
+{
+	struct turn t;
+
+	flush(s);
+	nfds_t n = watch(s, &t, wait);
+	int r = poll(t.v, n, timeout_ms);
+
+	if (r < 0)
+		return errno == EINTR ? 0 : err_errno(e, "poll");
+	if (r == 0)
+		return 0;
+	relays_step(&s->relays, t.v);
+	for (size_t i = 0; i < UNNAMED_MAX; i++)
+		if (t.v[AT_UNNAMED + i].revents)
+			streams_name(s, &s->unnamed[i]);
+	if (t.v[AT_CONSOLE].revents)
+		hear_console(s);
+	if (t.v[AT_CONTROL].revents & ~POLLOUT)
+		link_hear(s);
+	if (t.v[AT_MACHINE].revents)
+		hear_machine(s);
+	if (t.v[AT_SIGNALS].revents)
+		hear_signals(s);
+	return (t.v[AT_CHAN].revents ? LOOP_CHAN : 0) | (t.v[AT_LISTEN].revents ? LOOP_LISTEN : 0);
+}

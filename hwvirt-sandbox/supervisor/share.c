@@ -1,0 +1,99 @@
+/* The root of the share is a small file system of our own, read-only once all is in its place, so that the guest finds nothing but
+ * what the config names. Device nodes and set-user-id bits of what is shared mean nothing on this side. */
+#include "base/cleanup.h"
+#include "base/sys.h"
+#include "hwvirt-sandbox/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* The same directory in the mount namespace that we are in now: a descriptor from before leads to the old one. */
+static int reopen(int dir_fd, struct err *e)
+{
+	char link[32], path[4096];
+	struct stat before, now;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+
+	if (n < 0)
+		return err_errno(e, "%s", link);
+	path[n] = '\0';
+	auto_fd int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &now) < 0 || fstat(dir_fd, &before) < 0)
+		return err_errno(e, "%s", path);
+	if (now.st_dev != before.st_dev || now.st_ino != before.st_ino)
+		return err_set(e, ESTALE, "%s: is another directory now", path);
+	return take_fd(&fd);
+}
+
+static int attach_root(int dir_fd, struct err *e)
+{
+	auto_fd int cover = reopen(dir_fd, e);
+
+	if (cover < 0)
+		return cover;
+	auto_fd int fs = sys_fsopen("tmpfs", SYS_FSOPEN_CLOEXEC);
+
+	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_STRING, "mode", "755", 0) < 0 ||
+	    sys_fsconfig(fs, SYS_FSCONFIG_CREATE, NULL, NULL, 0) < 0)
+		return err_errno(e, "the root of the share");
+	auto_fd int root = sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV);
+
+	if (root < 0 || sys_move_mount(root, "", cover, "", SYS_MOVE_MOUNT_F_EMPTY | SYS_MOVE_MOUNT_T_EMPTY) < 0)
+		return err_errno(e, "the root of the share");
+	return take_fd(&root);
+}
+
+static int make_place(int root, const char *name, bool directory, struct err *e)
+{
+	int r = directory ? mkdirat(root, name, 0755) : mknodat(root, name, S_IFREG | 0644, 0);
+
+	return r < 0 ? err_errno(e, "share %s", name) : 0;
+}
+
+static int add(int root, const struct vm_share *s, struct err *e)
+{
+	const struct sys_mount_attr attr = { .attr_set = SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV |
+							 (s->readonly ? SYS_MOUNT_ATTR_RDONLY : 0) };
+	unsigned recursive = s->recursive ? SYS_AT_RECURSIVE : 0;
+	auto_fd int tree = sys_open_tree(AT_FDCWD, s->source, SYS_OPEN_TREE_CLONE | O_CLOEXEC | recursive);
+	struct stat st;
+
+	if (tree < 0 || fstat(tree, &st) < 0)
+		return err_errno(e, "%s", s->source);
+	if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attr) < 0)
+		return err_errno(e, "%s: mount_setattr", s->source);
+	int r = make_place(root, s->name, S_ISDIR(st.st_mode), e);
+
+	if (r < 0)
+		return r;
+	if (sys_move_mount(tree, "", root, s->name, SYS_MOVE_MOUNT_F_EMPTY) < 0)
+		return err_errno(e, "share %s", s->source);
+	return 0;
+}
+
+int share_open(const struct vm_plan *p, int cover_fd, struct err *e)
+{
+	const struct sys_mount_attr readonly = { .attr_set = SYS_MOUNT_ATTR_RDONLY };
+
+	if (sys_unshare(SYS_CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno(e, "a mount namespace for the share");
+	auto_fd int root = attach_root(cover_fd, e);
+
+	if (root < 0)
+		return root;
+	int r = p->n_shares > 1 ? make_place(root, "m", true, e) : 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_shares; i++)
+		r = add(root, &p->shares[i], e);
+	if (r == 0 && sys_mount_setattr(root, "", AT_EMPTY_PATH, &readonly) < 0)
+		r = err_errno(e, "the root of the share");
+	if (r < 0)
+		return r;
+	int dir = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? err_errno(e, "the root of the share") : dir;
+}
