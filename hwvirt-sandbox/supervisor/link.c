@@ -112,6 +112,11 @@ void link_hear(struct supervisor *s)
 
 /* ---- questions ---- */
 
+static int is_lost(const struct supervisor *s, struct err *e)
+{
+	return err_set(e, s->why.code, "%s", s->why.text);
+}
+
 static int wait_for_answer(struct supervisor *s, int64_t until, struct err *e)
 {
 	int r = 0;
@@ -120,10 +125,8 @@ static int wait_for_answer(struct supervisor *s, int64_t until, struct err *e)
 		r = loop_turn(s, 0, (int)(until - clock_ms()) + 1, e);
 	if (r < 0)
 		return r;
-	if (s->lost) {
-		*e = s->why;
-		return -e->code;
-	}
+	if (s->lost)
+		return is_lost(s, e);
 	return s->answered ? 0 : err_set(e, ETIMEDOUT, "the agent in the virtual machine does not answer");
 }
 
@@ -143,10 +146,8 @@ int link_ask(struct supervisor *s, enum proto_type type, const struct strbuf *pa
 {
 	if (s->asking)
 		return err_set(e, EBUSY, "%s: another request is under way", proto_name(type));
-	if (s->lost) {
-		*e = s->why;
-		return -e->code;
-	}
+	if (s->lost)
+		return is_lost(s, e);
 	int r = session_ask(&s->session, type, &s->asked_id, e);
 
 	if (r == 0)
@@ -168,9 +169,10 @@ int link_ask(struct supervisor *s, enum proto_type type, const struct strbuf *pa
 int link_plain(struct supervisor *s, enum proto_type type, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
+	const struct strbuf none = STRBUF(&a);
 	struct message m;
 
-	return link_ask(s, type, &STRBUF(&a), &a, &m, e);
+	return link_ask(s, type, &none, &a, &m, e);
 }
 
 int link_hello(struct supervisor *s, struct err *e)

@@ -63,8 +63,10 @@ static int add_share(struct vmm *v, struct devices *d, struct err *e)
 
 	if (pid < 0)
 		return err_errno(e, "fork");
-	if (pid == 0)
+	if (pid == 0) {
+		(void)prctl(PR_SET_NAME, "drupe-files");
 		_exit(prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || serve(d, &peer, vmm_memory(v), e) < 0);
+	}
 	close_fd(&peer.channel_fd);
 	close_fd(&d->share_fd);
 	return vmm_add(v, &d->fs.device, e);
@@ -181,41 +183,41 @@ static _Noreturn void become_machine(const struct machine_config *m, struct devi
 	_exit(r < 0);
 }
 
-static int start(const struct machine_config *c, const int channel[2], const int console[2], struct machine *out, struct err *e)
+/* The process, with its ends of channel and console. */
+static int start(const struct machine_config *c, int channel, int console, pid_t *pid, struct err *e)
 {
 	struct devices *d = calloc(1, sizeof(*d));
-	pid_t us = getpid(), pid = d ? fork() : -1;
+	pid_t us = getpid();
 
-	if (pid == 0) {
-		d->channel = channel[1];
-		d->console_fd = console[1];
-		d->share_fd = c->share_fd;
+	if (!d)
+		return err_set(e, ENOMEM, "virtual machine: out of memory");
+	d->channel = channel;
+	d->console_fd = console;
+	d->share_fd = c->share_fd;
+	*pid = fork();
+	if (*pid == 0)
 		become_machine(c, d, us);
-	}
 	free(d);
-	if (pid < 0)
-		return err_errno(e, "fork");
-	*out = (struct machine){ .pid = pid, .channel = channel[0], .console = console[0] };
-	return 0;
+	return *pid < 0 ? err_errno(e, "fork") : 0;
 }
 
 int machine_start(const struct machine_config *c, struct machine *out, struct err *e)
 {
-	int channel[2], console[2];
+	int ends[2];
+	pid_t pid = -1;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, "socketpair");
-	auto_fd int ours = channel[0], theirs = channel[1];
+	auto_fd int channel = ends[0], its_channel = ends[1];
 
-	if (pipe2(console, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, "pipe");
-	auto_fd int from = console[0], to = console[1];
-	int r = start(c, channel, console, out, e);
+	auto_fd int console = ends[0], its_console = ends[1];
+	int r = start(c, its_channel, its_console, &pid, e);
 
 	if (r < 0)
 		return r;
-	(void)take_fd(&ours);
-	(void)take_fd(&from);
+	*out = (struct machine){ .pid = pid, .channel = take_fd(&channel), .console = take_fd(&console) };
 	return 0;
 }
 

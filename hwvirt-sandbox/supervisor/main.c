@@ -112,7 +112,7 @@ static int explain(struct supervisor *s, struct err *e)
 	char text[201] = "";
 
 	for (size_t i = from; i < s->n_tail; i++)
-		text[i - from] = s->tail[i] >= ' ' && s->tail[i] <= '~' ? s->tail[i] : ' ';
+		text[i - from] = (char)(s->tail[i] >= ' ' && s->tail[i] <= '~' ? s->tail[i] : ' ');
 	return s->n_tail ? err_set(e, why.code, "%.250s; the guest's last words: %s", why.text, text) : -e->code;
 }
 

@@ -25,5 +25,8 @@ const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked);
 /* Of a container that is there. */
 const struct backend *backend_of(const struct oci_state *s);
 
+/* ENOTSUP unless the container has this host's kernel: for commands that reach into it. */
+must_check int backend_check_os(const struct container *c, const char *command, struct err *e);
+
 /* The path of a helper program where it is installed; NULL: it is not. */
 const char *find_helper(const char *name, struct arena *a);

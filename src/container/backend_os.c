@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "container/backend.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,6 +15,13 @@ const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked)
 const struct backend *backend_of(const struct oci_state *s)
 {
 	return str_eq(s->backend, backend_vm.name) ? &backend_vm : &backend_os;
+}
+
+int backend_check_os(const struct container *c, const char *command, struct err *e)
+{
+	if (backend_of(c->state) == &backend_os)
+		return 0;
+	return err_set(e, ENOTSUP, "%s: container \"%s\" is in a virtual machine, for which this is not there", command, c->id);
 }
 
 const char *find_helper(const char *name, struct arena *a)

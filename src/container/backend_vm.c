@@ -7,6 +7,7 @@
 #include "container/backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -39,14 +40,12 @@ static const char *inherit(int fd, struct arena *a)
 static _Noreturn void become_supervisor(const char *program, const struct created *k, const struct init *in, struct chan *chan,
 					struct arena *a)
 {
-	const char *const argv[] = { program,
-				     "supervise",
-				     k->c.id,
-				     k->plan->bundle,
-				     inherit(chan->fd, a),
-				     inherit(k->c.dir_fd, a),
-				     inherit(in->listen_fd, a),
-				     NULL };
+	/* Opened anew: with ours it would share the lock, and keep it. */
+	int dir = openat(k->c.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *const argv[] = {
+		program, "supervise", k->c.id, k->plan->bundle, inherit(chan->fd, a), inherit(dir, a), inherit(in->listen_fd, a),
+		NULL
+	};
 	struct err e;
 
 	proc_reset_signals(0);

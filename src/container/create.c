@@ -291,7 +291,7 @@ static int release_init(struct created *k, struct err *e)
 int create_container(const struct runtime *rt, const char *id, const struct create_options *o, bool to_start, bool keep_console,
 		     struct arena *a, struct created *out, struct err *e)
 {
-	const char *text, *bundle;
+	const char *text = NULL, *bundle = NULL;
 	struct resctrl_ref groups;
 	struct created k = CREATED_EMPTY;
 	bool notify = false;
@@ -301,7 +301,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 		r = bundle_load(o->bundle, o->config, a, &k.spec, &text, &bundle, e);
 	if (r == 0)
 		r = check_terminal(k.spec, o, keep_console, e);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	k.backend = backend_for(k.spec, o->vm);
 	notify = k.backend == &backend_os && notify_plan(rt, id, a, &k.spec);

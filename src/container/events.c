@@ -6,7 +6,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "container/internal.h"
+#include "container/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +92,7 @@ static int open_living(const struct runtime *rt, const char *id, struct arena *a
 
 	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
 		return err_set(e, ESRCH, "container \"%s\": container not running (it is %s)", id, container_status_name(status));
-	return 0;
+	return backend_check_os(c, "events", e);
 }
 
 int container_stats(const struct runtime *rt, const char *id, struct arena *a, struct container_stats *out, struct err *e)

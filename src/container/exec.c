@@ -9,7 +9,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "container/internal.h"
+#include "container/backend.h"
 #include "init/init.h"
 #include "init/users.h"
 
@@ -341,6 +341,8 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 {
 	int r = check_state(x->c, x->o, e);
 
+	if (r == 0)
+		r = backend_check_os(x->c, "exec", e);
 	if (r == 0)
 		r = store_load_config(x->c, x->arena, &x->spec, e);
 	if (r < 0)

@@ -8,7 +8,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "container/internal.h"
+#include "container/backend.h"
 #include "init/init.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ static int check_state(const struct container *c, struct err *e)
 	if (status == CONTAINER_PAUSED)
 		return err_set(e, EBUSY, "container \"%s\" is paused: nobody can enter it", c->id);
 	if (status == CONTAINER_RUNNING || status == CONTAINER_CREATED)
-		return 0;
+		return backend_check_os(c, "mounts", e);
 	return err_set(e, ESRCH, "container \"%s\": container not running (it is %s)", c->id, container_status_name(status));
 }
 
@@ -249,7 +249,7 @@ static int open_all(struct change *x, struct err *e)
 	x->init = open_init(x->c->state, e);
 	x->ns_dir = x->init < 0 ? -1 : open_proc_dir(x->c->state, e);
 	if (x->ns_dir < 0)
-		return -e->code;
+		return x->init < 0 ? x->init : x->ns_dir;
 	x->m.entry.pidfd = x->init;
 	x->m.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->m.proc < 0)

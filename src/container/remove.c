@@ -4,7 +4,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
-#include "container/internal.h"
+#include "container/backend.h"
 #include "init/hooks.h"
 
 #include <errno.h>
@@ -41,8 +41,10 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 	if (!created && store_is_locked(&c))
 		return err_set(e, EBUSY, "container \"%s\" is being created", id);
 	cgroup_from_state(c.state, &a, &ref);
-	/* Without a pid namespace the end of init is not the end of the others. */
-	bool everyone = !c.state->own_pid_ns && (all || sig == SIGKILL) && ref.n_dirs;
+	/* Without a pid namespace the end of init is not the end of the others. In the cgroup of a virtual machine are our own
+	 * processes. */
+	bool others = sig == SIGKILL || (all && backend_of(c.state) == &backend_os);
+	bool everyone = !c.state->own_pid_ns && others && ref.n_dirs;
 	auto_fd int init = created ? open_init(c.state, e) : not_running(id, e);
 
 	if (init < 0 && init != -ESRCH)
@@ -77,6 +79,9 @@ int container_pause(const struct runtime *rt, const char *id, bool pause, struct
 		return err_set(e, EINVAL, "container \"%s\": container not running (it is %s)", id, container_status_name(status));
 	if (!pause && status != CONTAINER_PAUSED)
 		return err_set(e, EINVAL, "container \"%s\": container not paused", id);
+	r = backend_check_os(&c, "pause", e);
+	if (r < 0)
+		return r;
 	cgroup_from_state(c.state, &a, &ref);
 	if (!ref.n_dirs)
 		return err_set(e, ENOTSUP, "container \"%s\" has no cgroup: it cannot be paused", id);

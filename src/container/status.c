@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "container/internal.h"
+#include "container/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -223,6 +223,9 @@ int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_
 		return r;
 	if (container_status(&c) == CONTAINER_STOPPED)
 		return err_set(e, ESRCH, "container \"%s\": container not running", id);
+	r = backend_check_os(&c, "ps", e);
+	if (r < 0)
+		return r;
 	cgroup_from_state(c.state, a, &ref);
 	if (!ref.n_dirs) {
 		*out = arena_new(a, pid_t);

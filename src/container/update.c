@@ -4,7 +4,7 @@
  * beside it, in resources.json; the next update starts from those. */
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "container/internal.h"
+#include "container/backend.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -162,5 +162,6 @@ int container_update(const struct runtime *rt, const char *id, const struct oci_
 	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
 		return err_set(e, ESRCH, "cannot update: container \"%s\": container not running (it is %s)", id,
 			       container_status_name(status));
-	return apply(&c, update, schemata, &a, e);
+	r = backend_check_os(&c, "update", e);
+	return r < 0 ? r : apply(&c, update, schemata, &a, e);
 }

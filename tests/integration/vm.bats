@@ -12,7 +12,7 @@ setup() {
     verdict=$("$VMBOOT" --probe) || skip "$verdict"
     export DRUPE_GUEST_KERNEL=${DRUPE_GUEST_KERNEL:-$TOP/build/guest-kernel/vmlinux}
     [ -f "$DRUPE_GUEST_KERNEL" ] || skip "no guest kernel ($DRUPE_GUEST_KERNEL)"
-    DRUPE_TIMEOUT=300
+    export DRUPE_TIMEOUT=300
     setup_bundle
 }
 
@@ -33,4 +33,139 @@ run_vm() {
     grep -qx 'to stderr' <<<"$output"
     grep -q '^root:x:0:0' <<<"$output"
     [ "$(cat "$BUNDLE/rootfs/new")" = new ]
+}
+
+is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
+
+@test "create, state, start, kill, delete" {
+    script 'trap "echo got TERM; exit 9" TERM; echo up; while :; do sleep 0.1; done'
+    detached create --vm --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$TOKEN"
+    is created
+    local pid
+    pid=$(cat "$BATS_TEST_TMPDIR/pid")
+    [ "$(cat "/proc/$pid/comm")" = drupe-vm ]
+    [ ! -s "$BATS_TEST_TMPDIR/out" ]
+    run ! drupe delete nobody
+    # The standard streams are create's.
+    drupe start "$TOKEN"
+    is running
+    wait_for 120 grep -qx up "$BATS_TEST_TMPDIR/out"
+    run ! drupe delete "$TOKEN"
+    drupe kill "$TOKEN" TERM
+    wait_for 120 is stopped
+    grep -qx 'got TERM' "$BATS_TEST_TMPDIR/out"
+    drupe delete "$TOKEN"
+    [ ! -e "/proc/$pid/fd" ]
+}
+
+@test "kill -9 and delete --force end the machine and all of its processes" {
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    wait_for 120 grep -qx up "$BATS_TEST_TMPDIR/out"
+    drupe kill "$TOKEN" KILL
+    wait_for 120 is stopped
+    drupe delete "$TOKEN"
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    drupe delete --force "$TOKEN"
+}
+
+@test "status 128 and the signal; a program that does not exist; one that cannot be executed" {
+    script 'kill -TERM $$'
+    config 'del(.linux.namespaces[] | select(.type == "pid"))'
+    run_vm
+    [ "$status" = 143 ]
+    args /bin/nothing
+    run_vm
+    [ "$status" = 1 ]
+    grep -q 'exec: "/bin/nothing": stat /bin/nothing: no such file or directory' <<<"$output"
+    echo 'no program' >"$BUNDLE/rootfs/bin/text"
+    chmod 755 "$BUNDLE/rootfs/bin/text"
+    args /bin/text
+    run_vm
+    [ "$status" = 1 ]
+    grep -q 'exec format error' <<<"$output"
+}
+
+@test "standard input arrives, with its end; a megabyte comes out" {
+    script 'cat; echo the end; dd if=/dev/zero bs=4096 count=256 2>/dev/null | tr "\0" y'
+    drupe run --vm --bundle "$BUNDLE" "$TOKEN" < <(echo some words) >"$BATS_TEST_TMPDIR/all"
+    [ "$(head -n 2 "$BATS_TEST_TMPDIR/all")" = $'some words\nthe end' ]
+    [ "$(tr -cd y <"$BATS_TEST_TMPDIR/all" | wc -c)" = 1048576 ]
+}
+
+@test "volumes, read-only ones and a read-only root" {
+    mkdir "$BATS_TEST_TMPDIR/rw" "$BATS_TEST_TMPDIR/ro"
+    echo one >"$BATS_TEST_TMPDIR/ro/file"
+    config --arg d "$BATS_TEST_TMPDIR" '.root.readonly = true | .mounts += [
+        {destination: "/rw", type: "bind", source: ($d + "/rw"), options: ["rbind"]},
+        {destination: "/ro", type: "bind", source: ($d + "/ro"), options: ["rbind", "ro"]},
+        {destination: "/file", type: "bind", source: ($d + "/ro/file"), options: ["bind"]},
+        {destination: "/tmp", type: "tmpfs", source: "tmpfs"}]'
+    script 'cat /ro/file /file; echo two >/rw/new; echo x >/ro/new; echo x >/new; echo three >/tmp/x && cat /tmp/x'
+    run_vm
+    [ "$status" = 0 ]
+    [ "$(grep -cx one <<<"$output")" = 2 ]
+    [ "$(cat "$BATS_TEST_TMPDIR/rw/new")" = two ]
+    [ "$(grep -c 'Read-only file system' <<<"$output")" = 2 ]
+    grep -qx three <<<"$output"
+}
+
+@test "users, capabilities, limits and seccomp hold inside" {
+    config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {bounding: ["CAP_CHOWN"]}
+        | .process.rlimits = [{type: "RLIMIT_NOFILE", soft: 100, hard: 100}]
+        | .linux.resources.pids = {limit: 7} | .linux.resources.memory = {limit: 67108864}
+        | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_X86_64"],
+            syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
+    script 'id -u; hostname; ulimit -n; grep -E "^(CapBnd|NoNewPrivs|Seccomp):" /proc/self/status; mkdir /dev/shm/x
+        cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max; echo $$'
+    run_vm
+    local expected
+    for expected in 1000 test 100 $'CapBnd:\t0000000000000001' $'NoNewPrivs:\t1' $'Seccomp:\t2' 7 67108864 1; do
+        grep -qxF -- "$expected" <<<"$output"
+    done
+    grep -q 'No space left on device' <<<"$output"
+}
+
+@test "a terminal in the foreground, and its size" {
+    config '.process.terminal = true'
+    script 'tty; stty size; trap "stty size; exit 4" WINCH; echo ready; read -r word; echo "got $word"; while :; do sleep 0.1; done'
+    DRUPE_SLOW=15 run "$LIB/terminal.py" 11x22 expect=ready 'send=word\n' 'expect=got word' size=33x44 'winch=33 44' -- \
+        "$RUNTIME" --root "$ROOT" run --vm --bundle "$BUNDLE" "$TOKEN"
+    output=${output//$'\r'/}
+    echo "$output"
+    grep -qx /dev/pts/0 <<<"$output"
+    grep -qx '11 22' <<<"$output"
+    grep -qx 'status 4' <<<"$output"
+    grep -qx 'restored yes' <<<"$output"
+}
+
+@test "a guest that panics, and a machine that is killed, are told as such" {
+    config '.linux.readonlyPaths = [] | .linux.maskedPaths = [] | (.process.capabilities[]) |= . + ["CAP_SYS_ADMIN"]
+        | .linux.resources.memory = {limit: 33554432}'
+    script 'mount -o remount,rw /proc/sys 2>/dev/null; echo 2 >/proc/sys/vm/panic_on_oom && echo up; exec tail /dev/zero'
+    run_vm
+    [ "$status" = 255 ]
+    grep -q 'Kernel panic' <<<"$output"
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    local machine
+    machine=$(pgrep -x drupe-machine)
+    kill -KILL "$machine"
+    wait_for 120 is stopped
+    drupe delete "$TOKEN"
+}
+
+@test "what is not there for a container in a virtual machine is refused" {
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    echo '[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]' >"$BATS_TEST_TMPDIR/mounts.json"
+    local what
+    for what in "exec $TOKEN id" "ps $TOKEN" "pause $TOKEN" "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
+        "mounts add $TOKEN $BATS_TEST_TMPDIR/mounts.json"; do
+        # shellcheck disable=SC2086
+        run ! drupe $what
+        echo "$output"
+        [[ $output == *"${what%% *}: container \"$TOKEN\" is in a virtual machine"* ]]
+    done
+    drupe delete --force "$TOKEN"
 }

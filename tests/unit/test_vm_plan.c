@@ -4,6 +4,7 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct err e;
@@ -26,7 +27,10 @@ static struct vm_plan planned(struct arena *a, const char *config)
 {
 	struct vm_plan p = { 0 };
 
-	expect(build(a, config, &p) == 0);
+	if (build(a, config, &p) < 0) {
+		expect_str(e.text, "");
+		exit(1);
+	}
 	return p;
 }
 
@@ -123,7 +127,7 @@ static void the_host_has_room_for_both_and_none_of_the_container(void)
 		planned(&a, CONFIG(USUAL, ",\"resources\":{\"memory\":{\"limit\":104857600},\"pids\":{\"limit\":5}}", ""));
 	const struct oci_resources *r = p.host->linux_->resources;
 
-	expect(r->memory->limit.value == (148 + 16) * 1048576);
+	expect(r->memory->limit.value == (148 + 16) * 1048576ll);
 	expect(!r->pids);
 	expect(r->devices.n == 2 && !r->devices.v[0].allow && r->devices.v[1].minor.value == 232);
 	expect(p.host->linux_->namespaces.n == 0 && p.host->mounts.n == 0);
