@@ -8,9 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
-#include <termios.h>
 #include <time.h>
 
 void link_lose(struct supervisor *s, const struct err *why)
@@ -46,6 +44,7 @@ static int take_exit(struct supervisor *s, const struct message *m, struct err *
 	if (p) {
 		p->exited = true;
 		p->status = (int)x.status;
+		p->until = clock_ms() + LAST_WORDS_MS;
 	}
 	return r;
 }
@@ -250,18 +249,28 @@ int link_signal(struct supervisor *s, uint32_t proc, int sig, bool all, struct e
 	return link_ask(s, PROTO_SIGNAL, &b, &a, &answer, e);
 }
 
-int link_winsize(struct supervisor *s, uint32_t proc, int terminal_fd, struct err *e)
+int link_winsize(struct supervisor *s, uint32_t proc, uint16_t rows, uint16_t cols, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct strbuf b = STRBUF(&a);
 	struct codec c = codec_encoder(&b);
-	struct winsize size;
+	struct msg_winsize m = { .proc = proc, .rows = rows, .cols = cols };
 	struct message answer;
-
-	if (ioctl(terminal_fd, TIOCGWINSZ, &size) < 0)
-		return err_errno(e, "TIOCGWINSZ");
-	struct msg_winsize m = { .proc = proc, .rows = size.ws_row, .cols = size.ws_col };
 
 	codec_winsize(&c, &m);
 	return link_ask(s, PROTO_WINSIZE, &b, &a, &answer, e);
+}
+
+int link_exec(struct supervisor *s, const struct exec_plan *plan, struct proc *p, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf b = STRBUF(&a);
+	struct codec c = codec_encoder(&b);
+	struct msg_exec m = { .proc = s->session.next_proc, .streams = p->streams, .plan = *plan };
+
+	codec_exec(&c, &m);
+	int r = codec_end(&c, "exec", e);
+
+	p->number = m.proc;
+	return r < 0 ? r : ask_about_proc(s, PROTO_EXEC, &b, p, e);
 }

@@ -6,9 +6,22 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 
-enum { AT_MACHINE, AT_CONSOLE, AT_CONTROL, AT_SIGNALS, AT_CHAN, AT_LISTEN, AT_UNNAMED, AT_REST = AT_UNNAMED + UNNAMED_MAX };
+enum {
+	AT_MACHINE,
+	AT_CONSOLE,
+	AT_CONTROL,
+	AT_SIGNALS,
+	AT_CHAN,
+	AT_LISTEN,
+	AT_ACCEPT,
+	AT_UNNAMED,
+	AT_CLIENT = AT_UNNAMED + UNNAMED_MAX,
+	AT_REST = AT_CLIENT + CLIENTS_MAX
+};
 struct turn {
 	struct pollfd v[AT_REST + 2 * RELAY_MAX];
 };
@@ -55,8 +68,10 @@ static void hear_signals(struct supervisor *s)
 
 	if (RETRY(read(s->signals, &info, sizeof(info))) != sizeof(info) || !p || p->exited)
 		return;
-	if (info.ssi_signo == SIGWINCH && p->terminal >= 0)
-		(void)!link_winsize(s, 0, p->terminal, &ignored);
+	struct winsize w;
+
+	if (info.ssi_signo == SIGWINCH && p->terminal >= 0 && ioctl(p->terminal, TIOCGWINSZ, &w) == 0)
+		(void)!link_winsize(s, 0, w.ws_row, w.ws_col, &ignored);
 	else
 		(void)!link_signal(s, 0, (int)info.ssi_signo, false, &ignored);
 }
@@ -74,6 +89,9 @@ static nfds_t watch(struct supervisor *s, struct turn *t, int wait)
 	t->v[AT_LISTEN] = (struct pollfd){ .fd = wait & LOOP_LISTEN ? s->listen_fd : -1, .events = POLLIN };
 	for (size_t i = 0; i < UNNAMED_MAX; i++)
 		t->v[AT_UNNAMED + i] = (struct pollfd){ .fd = s->unnamed[i].fd, .events = POLLIN };
+	t->v[AT_ACCEPT] = (struct pollfd){ .fd = created ? s->control_listen : -1, .events = POLLIN };
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		t->v[AT_CLIENT + i] = (struct pollfd){ .fd = created ? s->clients[i].fd : -1, .events = POLLIN };
 	return relays_watch(&s->relays, t->v, AT_REST);
 }
 
@@ -90,6 +108,9 @@ int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e)
 	struct turn t;
 
 	flush(s);
+	/* An end that is to be told waits for output that may never end. */
+	if (!s->asking && serve_exits(s) && (timeout_ms < 0 || timeout_ms > 100))
+		timeout_ms = 100;
 	nfds_t n = watch(s, &t, wait);
 	int r = poll(t.v, n, timeout_ms);
 
@@ -109,5 +130,10 @@ int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e)
 		hear_machine(s);
 	if (t.v[AT_SIGNALS].revents)
 		hear_signals(s);
+	if (t.v[AT_ACCEPT].revents)
+		serve_accept(s);
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (t.v[AT_CLIENT + i].revents && s->clients[i].fd == t.v[AT_CLIENT + i].fd)
+			serve_client(s, &s->clients[i]);
 	return (t.v[AT_CHAN].revents ? LOOP_CHAN : 0) | (t.v[AT_LISTEN].revents ? LOOP_LISTEN : 0);
 }

@@ -1,5 +1,5 @@
 /* vmm supervise ID BUNDLE CHAN DIR LISTEN: descriptors of the channel to the runtime, of the container's state directory, and of
- * start.sock (-1 for run). Started by `drupe create` and `run` (container/backend_vm.c). */
+ * start.sock (-1 for run). vmm exec ID BUNDLE CHAN DIR PROCESS KEYRING: see exec.c. Started by container/backend_vm.c. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -8,17 +8,18 @@
 #include "base/self.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "container/control.h"
 #include "hwvirt-sandbox/initramfs.h"
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 
-enum { CONFIG_MAX = 16 << 20, AGENT_MAX = 16 << 20, OUT_MAX = 8 << 20, STATUS_LOST = 255 };
+enum { OUT_MAX = 8 << 20 };
 
 struct inputs {
 	const char *bundle;
@@ -30,15 +31,8 @@ struct inputs {
 
 static int load(struct supervisor *s, struct inputs *in, struct err *e)
 {
-	const unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	const struct oci_spec *spec;
-	char *text;
-	int r = (int)file_read(s->dir_fd, "config.json", CONFIG_MAX, true, &s->arena, &text, e);
+	int r = load_config(s->dir_fd, in->bundle, &s->arena, &in->vm, e);
 
-	if (r >= 0)
-		r = oci_spec_parse(&s->arena, text, strlen(text), &spec, e);
-	if (r >= 0)
-		r = vm_plan_build(spec, in->bundle, cpus, &s->arena, &in->vm, e);
 	if (r == 0)
 		r = vm_plan_guest(&in->vm, s->id, &s->arena, &in->guest, e);
 	if (r == 0)
@@ -172,6 +166,8 @@ static int create(struct supervisor *s, const struct inputs *in, struct err *e)
 	if (r == 0)
 		r = run_hooks(s, &in->vm, e);
 	if (r == 0)
+		r = s->control_listen = control_listen(s->dir_fd, e);
+	if (r >= 0)
 		r = link_create(s, &in->guest, &p, e);
 	return r < 0 ? r : chan_send(&s->chan, MSG_READY, NULL, 0, -1, e);
 }
@@ -212,11 +208,12 @@ static int await_start(struct supervisor *s, struct err *e)
 static int start(struct supervisor *s, struct err *e)
 {
 	struct proc *p = link_proc(s, 0);
+	struct winsize size;
 	struct err ignored;
 
 	close_fd(&s->listen_fd);
-	if (p->terminal >= 0)
-		(void)!link_winsize(s, 0, p->terminal, &ignored);
+	if (p->terminal >= 0 && ioctl(p->terminal, TIOCGWINSZ, &size) == 0)
+		(void)!link_winsize(s, 0, size.ws_row, size.ws_col, &ignored);
 	int r = link_plain(s, PROTO_START, e);
 
 	if (r == 0)
@@ -280,42 +277,17 @@ static void put_log(void *ctx, enum log_level level, const char *text)
 	(void)text; /* nobody listens once the runtime is gone */
 }
 
-static int open_signals(struct supervisor *s, struct err *e)
-{
-	sigset_t set;
-
-	sigfillset(&set);
-	sigdelset(&set, SIGCHLD);
-	sigdelset(&set, SIGSEGV);
-	sigdelset(&set, SIGBUS);
-	sigdelset(&set, SIGILL);
-	sigdelset(&set, SIGFPE);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_errno(e, "sigprocmask");
-	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signals < 0 ? err_errno(e, "signalfd") : 0;
-}
-
-static int inherited(const char *text)
-{
-	struct err ignored;
-	int64_t n = -1;
-
-	if (parse_i64(text, &n, &ignored) < 0 || n < 3 || fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
-		return -1;
-	return (int)n;
-}
-
 static void supervisor_init(struct supervisor *s, char **argv)
 {
 	s->id = argv[0];
-	s->chan.fd = inherited(argv[2]);
-	s->dir_fd = inherited(argv[3]);
-	s->listen_fd = inherited(argv[4]);
-	s->control = s->machine.channel = s->machine.console = -1;
+	s->chan.fd = inherited_fd(argv[2]);
+	s->dir_fd = inherited_fd(argv[3]);
+	s->listen_fd = inherited_fd(argv[4]);
+	s->control = s->control_listen = s->machine.channel = s->machine.console = -1;
 	for (size_t i = 0; i < UNNAMED_MAX; i++)
 		s->unnamed[i].fd = -1;
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		s->clients[i].fd = -1;
 	relays_init(&s->relays);
 	frame_reader_init(&s->reader, PROTO_TO_HOST_MAX);
 	frame_writer_init(&s->writer, OUT_MAX);
@@ -329,11 +301,11 @@ static int supervise(char **argv)
 
 	supervisor_init(&s, argv);
 	(void)prctl(PR_SET_NAME, "drupe-vm");
-	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_errno(&e, "prctl") : open_signals(&s, &e);
+	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_errno(&e, "prctl") : (s.signals = forwarded_signals(&e));
 
 	s.stderr_fd = fcntl(2, F_DUPFD_CLOEXEC, 3);
 	chan_log_to(&s.chan);
-	if (r == 0)
+	if (r >= 0)
 		r = load(&s, &in, &e);
 	if (r == 0)
 		r = create(&s, &in, &e);
@@ -352,6 +324,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 7 && str_eq(argv[1], "supervise"))
 		return supervise(argv + 2);
+	if (argc == 8 && str_eq(argv[1], "exec"))
+		return exec_proxy(argv + 2);
 	(void)dprintf(2, "this program is run by drupe\n");
 	return 2;
 }

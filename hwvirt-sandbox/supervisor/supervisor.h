@@ -13,7 +13,8 @@
 #include "hwvirt-sandbox/relay.h"
 #include "plan/vm_plan.h"
 
-enum { AGENT_PORT = 1024, BOOT_MS = 120000, ANSWER_MS = 60000, END_MS = 10000 };
+enum { AGENT_PORT = 1024, BOOT_MS = 120000, ANSWER_MS = 60000, END_MS = 10000, LAST_WORDS_MS = 3000, STATUS_LOST = 255 };
+enum { CONFIG_MAX = 16 << 20, AGENT_MAX = 16 << 20 }; /* bytes of files */
 
 /* ---- share.c ---- */
 /* In a mount namespace of our own: the shares of the plan below one directory, which covers cover_fd there. Returns that directory. */
@@ -42,17 +43,20 @@ struct proc {
 	bool used, exited;
 	uint32_t number, streams; /* streams: that are still to be connected */
 	int status;
+	int64_t until; /* exited: its output is waited for */
 	int fd[3], terminal; /* of the streams; owned until they are connected, -1: none */
 };
 
 enum { CONSOLE_TAIL = 1024, UNNAMED_MAX = 16, STREAM_HEAD = FRAME_HEAD + 8 };
+enum { CLIENTS_MAX = 64 };
+struct client { int fd; uint32_t proc; }; /* proc: the one that it has executed, 0: none */
 struct unnamed { int fd; size_t n; unsigned char head[STREAM_HEAD]; }; /* a connection that has not yet said whose it is */
 
 struct supervisor {
 	const char *id;
 	struct arena arena; /* lives as long as it */
 	struct chan chan;   /* to the runtime; -1: it has gone on without us */
-	int dir_fd, listen_fd, signals, stderr_fd;
+	int dir_fd, listen_fd, control_listen, signals, stderr_fd;
 	bool asking;        /* one question at a time: others wait */
 	struct machine machine;
 	struct session session;
@@ -62,6 +66,7 @@ struct supervisor {
 	struct relays relays;
 	struct proc procs[SESSION_PROCS_MAX];
 	struct unnamed unnamed[UNNAMED_MAX];
+	struct client clients[CLIENTS_MAX];
 	struct message answer; /* to the question; data of arena of who asked */
 	struct arena *answer_arena;
 	enum proto_type answered; /* 0: not yet */
@@ -80,7 +85,9 @@ must_check int link_hello(struct supervisor *s, struct err *e);
 must_check int link_create(struct supervisor *s, const struct plan *plan, struct proc *streams, struct err *e);
 must_check int link_plain(struct supervisor *s, enum proto_type type, struct err *e);
 must_check int link_signal(struct supervisor *s, uint32_t proc, int sig, bool all, struct err *e);
-must_check int link_winsize(struct supervisor *s, uint32_t proc, int terminal_fd, struct err *e);
+must_check int link_winsize(struct supervisor *s, uint32_t proc, uint16_t rows, uint16_t cols, struct err *e);
+/* EXEC: *p becomes its process, with the streams that it names. */
+must_check int link_exec(struct supervisor *s, const struct exec_plan *plan, struct proc *p, struct err *e);
 /* Bytes have come on the control connection. */
 void link_hear(struct supervisor *s);
 struct proc *link_proc(struct supervisor *s, uint32_t number);
@@ -98,6 +105,22 @@ must_check int streams_of_ours(struct proc *p, bool connect, struct err *e);
 must_check int streams_console(struct proc *p, int *master, struct err *e);
 /* The container's output that has not been written yet: 0 none, 1 the reader is slow, 2 it is still to come. */
 int streams_left(const struct supervisor *s, uint32_t proc);
+
+/* ---- serve.c: control.sock ---- */
+void serve_accept(struct supervisor *s);
+void serve_client(struct supervisor *s, struct client *c);
+/* Tells the ends of what exec has added, as soon as the output is out. true: it still waits for some. */
+bool serve_exits(struct supervisor *s);
+
+/* ---- exec.c ---- */
+/* The process that stands for one of the guest's, which exec has added: `drupe exec` sees it as that. Returns the exit status of both. */
+int exec_proxy(char **argv);
+/* The container's config, as two (plan/vm_plan.h). */
+must_check int load_config(int dir_fd, const char *bundle, struct arena *a, struct vm_plan *out, struct err *e);
+/* A descriptor that our caller has let through exec(2); -1: it is none. */
+int inherited_fd(const char *text);
+/* Blocks the signals that are passed on: a signalfd. */
+must_check int forwarded_signals(struct err *e);
 
 /* ---- loop.c ---- */
 enum { LOOP_CHAN = 1, LOOP_LISTEN = 2 };

@@ -20,6 +20,11 @@ struct backend {
 
 extern const struct backend backend_os, backend_vm; /* backend_os.c, backend_vm.c */
 
+/* A process more in a container in a virtual machine: forks the one that stands for it, up to its sending CONSOLE or READY as a joiner does
+ * (init/init.h). *chan and *pid as of init_fork(). */
+must_check int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct cgroup_ref *cgroup, struct arena *a,
+			    struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
+
 /* Of a config, when it is created. */
 const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked);
 /* Of a container that is there. */

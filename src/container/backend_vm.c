@@ -1,10 +1,13 @@
 /* Isolation by a virtual machine: its supervisor, libexec/drupe/vmm, takes the place of init. To us it is a process that holds the
  * same conversation (init/init.h), and ends with the container's status. */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "container/backend.h"
+#include "oci/encode.h"
+#include "oci/shapes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,33 +40,39 @@ static const char *inherit(int fd, struct arena *a)
 	return arena_printf(a, "%d", fd);
 }
 
-static _Noreturn void become_supervisor(const char *program, const struct created *k, const struct init *in, struct chan *chan,
-					struct arena *a)
+/* In the child: the helper program holds the conversation from here. */
+static _Noreturn void become(const char *const argv[], struct chan *chan)
 {
-	/* Opened anew: with ours it would share the lock, and keep it. */
-	int dir = openat(k->c.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const char *const argv[] = {
-		program, "supervise", k->c.id, k->plan->bundle, inherit(chan->fd, a), inherit(dir, a), inherit(in->listen_fd, a),
-		NULL
-	};
 	struct err e;
 
 	proc_reset_signals(0);
-	execve(program, (char *const *)argv, environ);
-	(void)err_errno(&e, "%s", program);
+	execve(argv[0], (char *const *)argv, environ);
+	(void)err_errno(&e, "%s", argv[0]);
 	chan_send_error(chan, &e);
 	_exit(1);
 }
 
-static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
+static const char *find_vmm(struct arena *a, struct err *e)
 {
 	const char *program = find_helper("vmm", a);
-	struct chan theirs;
-	struct err ignored;
 
 	if (!program)
-		return err_set(e, ENOENT, "VM mode: the helper program libexec/drupe/vmm is not installed");
-	int r = chan_pair(&k->chan, &theirs, e);
+		(void)err_set(e, ENOENT, "VM mode: the helper program libexec/drupe/vmm is not installed");
+	return program;
+}
+
+/* Opened anew: with ours a child would share the lock, and keep it. */
+static const char *inherit_dir(const struct container *c, struct arena *a)
+{
+	return inherit(openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), a);
+}
+
+static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
+{
+	const char *program = find_vmm(a, e);
+	struct chan theirs;
+	struct err ignored;
+	int r = program ? chan_pair(&k->chan, &theirs, e) : -e->code;
 
 	if (r < 0)
 		return r;
@@ -72,13 +81,72 @@ static int launch(struct created *k, struct init *in, bool born_in_cgroup, struc
 
 	if (pid == 0) {
 		chan_close(&k->chan);
-		become_supervisor(program, k, in, &theirs, a);
+		const char *const argv[] = { program,
+					     "supervise",
+					     k->c.id,
+					     k->plan->bundle,
+					     inherit(theirs.fd, a),
+					     inherit_dir(&k->c, a),
+					     inherit(in->listen_fd, a),
+					     NULL };
+
+		become(argv, &theirs);
 	}
 	chan_close(&theirs);
 	in->cgroup_fd = cgroup >= 0 ? 0 : -1;
 	if (pid > 0)
 		k->pid = pid;
 	return pid < 0 ? pid : 0;
+}
+
+/* A file that the child has as well. */
+static int write_process(const struct oci_process *p, struct arena *a, struct err *e)
+{
+	struct strbuf text = STRBUF(a);
+	struct json_writer w;
+	auto_fd int fd = sys_memfd_create("process", SYS_MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(e, "memfd_create");
+	json_begin(&w, &text, 0);
+	encode(&w, NULL, &shape_oci_process, p);
+	int r = fd_write_all(fd, text.text, text.len, e);
+
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct cgroup_ref *cgroup, struct arena *a,
+		 struct chan *chan, pid_t *pid, int *pidfd, struct err *e)
+{
+	auto_fd int process = write_process(p, a, e);
+	const char *program = process < 0 ? NULL : find_vmm(a, e);
+	struct chan theirs;
+	int r = program ? chan_pair(chan, &theirs, e) : -e->code;
+
+	if (r < 0)
+		return r;
+	pid_t child = proc_fork(0, pidfd, -1, e);
+
+	if (child == 0) {
+		chan_close(chan);
+		const char *const argv[] = { program,
+					     "exec",
+					     c->id,
+					     c->state->bundle,
+					     inherit(theirs.fd, a),
+					     inherit_dir(c, a),
+					     inherit(process, a),
+					     c->state->no_new_keyring ? "1" : "0",
+					     NULL };
+
+		become(argv, &theirs);
+	}
+	chan_close(&theirs);
+	if (child < 0)
+		return child;
+	*pid = child;
+	r = cgroup_join(cgroup, NULL, child, e);
+	return r < 0 ? r : chan_send(chan, MSG_GO, NULL, 0, -1, e);
 }
 
 const struct backend backend_vm = { .name = "vm", .plan = plan, .launch = launch };

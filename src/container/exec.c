@@ -25,7 +25,9 @@ struct exec {
 	struct container *c;
 	const struct exec_options *o;
 	const struct oci_spec *spec;
-	struct exec_plan plan;
+	const struct oci_process *process;
+	struct exec_plan plan; /* vm: nothing but whether there is a terminal */
+	bool vm;
 	struct cgroup_ref cgroup;
 	struct resctrl_ref resctrl;
 	struct arena *arena;
@@ -111,6 +113,13 @@ static int add_gids(const struct exec *x, struct oci_user *u, struct err *e)
 	return 0;
 }
 
+/* Of a container in a virtual machine it is what the guest has mounted. */
+static int open_root(const struct exec *x)
+{
+	return x->vm ? open(x->c->state->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC)
+		     : openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int set_user(const struct exec *x, struct oci_process *p, struct err *e)
 {
 	struct oci_user *u = arena_new(x->arena, struct oci_user);
@@ -119,7 +128,7 @@ static int set_user(const struct exec *x, struct oci_process *p, struct err *e)
 	p->user = u;
 	if (x->o->user) {
 		/* Names are the container's, read below its root. */
-		auto_fd int root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_fd int root = open_root(x);
 
 		if (root < 0)
 			return err_errno(e, "root of container \"%s\"", x->c->id);
@@ -211,6 +220,18 @@ static int check_console(const struct exec *x, const struct oci_process *p, stru
 	return 0;
 }
 
+/* The rest is decided by who knows the guest. */
+static int plan_for_guest(struct exec *x, unsigned passed, struct err *e)
+{
+	if (passed)
+		return err_set(e, ENOTSUP, "descriptors cannot be passed into a virtual machine");
+	if (x->o->cgroups)
+		return err_set(e, ENOTSUP, "--cgroup: container \"%s\" is in a virtual machine, for which this is not there",
+			       x->c->id);
+	x->plan.proc.terminal = x->process->terminal;
+	return 0;
+}
+
 static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 {
 	struct plan_options po = {
@@ -221,17 +242,18 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 		.listen_fds = count_listen_fds(),
 		.no_new_keyring = x->c->state->no_new_keyring,
 	};
-	const struct oci_process *p = NULL;
 	struct host h;
 	int r = check_preserved(po.preserve_fds + po.listen_fds, e);
 
 	if (r == 0)
-		r = read_process(x, &p, e);
+		r = read_process(x, &x->process, e);
 	if (r == 0)
-		r = check_console(x, p, e);
+		r = check_console(x, x->process, e);
+	if (r == 0 && x->vm)
+		return plan_for_guest(x, po.preserve_fds + po.listen_fds, e);
 	if (r == 0)
 		r = host_probe(x->arena, !str_eq(x->c->state->cgroup_manager, "disabled"), &h, e);
-	return r < 0 ? r : plan_exec(x->spec, p, &po, &h, x->arena, &x->plan, e);
+	return r < 0 ? r : plan_exec(x->spec, x->process, &po, &h, x->arena, &x->plan, e);
 }
 
 int open_proc_dir(const struct oci_state *s, struct err *e)
@@ -261,7 +283,18 @@ static int pass_console(struct exec *x, struct err *e)
 	return r;
 }
 
-static int bring_up(struct exec *x, struct joiner *j, struct err *e)
+/* Limits only now: those of the container must not hinder the entering. */
+static int await_ready(struct exec *x, struct err *e)
+{
+	int r = x->plan.proc.terminal ? pass_console(x, e) : 0;
+
+	if (r == 0)
+		r = chan_expect(&x->chan, MSG_READY, NULL, 0, NULL, e);
+	return r < 0 || x->vm ? r : sec_apply_outside(&x->plan.sec, x->pid, e);
+}
+
+/* From when the process is forked. */
+static int bring_up(struct exec *x, struct err *e)
 {
 	struct start_request q = {
 		.chan = &x->chan,
@@ -270,18 +303,8 @@ static int bring_up(struct exec *x, struct joiner *j, struct err *e)
 		.bundle = x->c->state->bundle,
 		.status = "running",
 	};
-	const struct joiner_place at = {
-		.cgroup = &x->cgroup, .subs = x->o->cgroups, .resctrl = &x->resctrl, .proc_dir = x->ns_dir
-	};
-	int r = joiner_fork(j, &at, &x->chan, &x->pid, &x->pidfd, e);
+	int r = await_ready(x, e);
 
-	if (r == 0 && x->plan.proc.terminal)
-		r = pass_console(x, e);
-	/* Limits only now: those of the container must not hinder the entering. */
-	if (r == 0)
-		r = chan_expect(&x->chan, MSG_READY, NULL, 0, NULL, e);
-	if (r == 0)
-		r = sec_apply_outside(&x->plan.sec, x->pid, e);
 	q.init = x->pidfd;
 	q.pid = x->pid;
 	if (r == 0 && !x->o->detach)
@@ -304,21 +327,32 @@ static void end_process(struct exec *x)
 	(void)!proc_wait(x->pid, &ignored);
 }
 
-static int enter(struct exec *x, struct err *e)
+static int fork_joiner(struct exec *x, struct err *e)
 {
 	struct joiner j = { .plan = &x->plan, .entry = { .chan = { -1 }, .pidfd = x->init, .root_fd = -1 } };
+	const struct joiner_place at = {
+		.cgroup = &x->cgroup, .subs = x->o->cgroups, .resctrl = &x->resctrl, .proc_dir = x->ns_dir
+	};
 	int r = joiner_namespaces(x->ns_dir, &j.entry.ns_flags, e);
 
 	if (r < 0)
 		return r;
 	auto_fd int root = -1;
 	if (x->c->state->no_pivot || !(j.entry.ns_flags & SYS_CLONE_NEWNS)) {
-		root = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		root = open_root(x);
 		if (root < 0)
 			return err_errno(e, "root of container \"%s\"", x->c->id);
 	}
 	j.entry.root_fd = root;
-	r = bring_up(x, &j, e);
+	return joiner_fork(&j, &at, &x->chan, &x->pid, &x->pidfd, e);
+}
+
+static int enter(struct exec *x, struct err *e)
+{
+	int r = x->vm ? vm_exec_fork(x->c, x->process, &x->cgroup, x->arena, &x->chan, &x->pid, &x->pidfd, e) : fork_joiner(x, e);
+
+	if (r == 0)
+		r = bring_up(x, e);
 	if (r < 0 && x->pid > 0)
 		end_process(x);
 	return r;
@@ -341,8 +375,6 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 {
 	int r = check_state(x->c, x->o, e);
 
-	if (r == 0)
-		r = backend_check_os(x->c, "exec", e);
 	if (r == 0)
 		r = store_load_config(x->c, x->arena, &x->spec, e);
 	if (r < 0)
@@ -382,7 +414,15 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 
 	if (r < 0)
 		return r;
-	struct exec x = { .c = &c, .o = o, .arena = &a, .init = -1, .ns_dir = -1, .chan = { -1 }, .pidfd = -1, .console = -1 };
+	struct exec x = { .c = &c,
+			  .o = o,
+			  .arena = &a,
+			  .vm = backend_of(c.state) == &backend_vm,
+			  .init = -1,
+			  .ns_dir = -1,
+			  .chan = { -1 },
+			  .pidfd = -1,
+			  .console = -1 };
 
 	r = run_exec(&x, rt, status, e);
 	chan_close(&x.chan);

@@ -155,12 +155,60 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     drupe delete "$TOKEN"
 }
 
+@test "exec: streams, status, settings, user names, a terminal, detached" {
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    run drupe exec "$TOKEN" /bin/sh -c 'uname -r; cat; echo to stderr >&2; hostname; grep -c . /proc/1/cgroup; exit 7' < <(echo typed)
+    echo "$output"
+    [ "$status" = 7 ]
+    [[ ${lines[0]} == 6.1.* ]] && [ "${lines[0]}" != "$(uname -r)" ]
+    grep -qx typed <<<"$output"
+    grep -qx 'to stderr' <<<"$output"
+    grep -qx test <<<"$output"
+
+    echo 'somebody:x:12:34::/:/bin/sh' >>"$BUNDLE/rootfs/etc/passwd"
+    run drupe exec --user somebody --cwd /tmp --env A=b --cap CAP_KILL "$TOKEN" /bin/sh -c 'id -u; id -g; pwd; echo $A; grep CapBnd /proc/self/status'
+    echo "$output"
+    [ "$output" = $'12\n34\n/tmp\nb\nCapBnd:\t'"$(grep CapBnd <<<"$output" | cut -f 2)" ]
+
+    run drupe exec "$TOKEN" /bin/none
+    [ "$status" != 0 ]
+    grep -q 'exec: "/bin/none": stat /bin/none: no such file or directory' <<<"$output"
+    run drupe exec "$TOKEN" /bin/sh -c 'kill -KILL $$'
+    [ "$status" = 137 ]
+
+    DRUPE_SLOW=15 run "$LIB/terminal.py" 11x22 expect=ready size=33x44 'winch=33 44' -- "$RUNTIME" --root "$ROOT" exec -t "$TOKEN" \
+        /bin/sh -c 'tty; stty size; trap "stty size; exit 4" WINCH; echo ready; while :; do sleep 0.1; done'
+    output=${output//$'\r'/}
+    echo "$output"
+    grep -qx /dev/pts/0 <<<"$output"
+    grep -qx '11 22' <<<"$output"
+    grep -qx 'status 4' <<<"$output"
+
+    # It ends with what stands for it, by a signal or without a word.
+    local pid
+    drupe exec -d --pid-file "$BATS_TEST_TMPDIR/pid" "$TOKEN" /bin/sh -c 'trap "echo told >/told; exit" TERM; echo >/ready; while :; do sleep 0.1; done'
+    pid=$(cat "$BATS_TEST_TMPDIR/pid")
+    wait_for 120 test -e "$BUNDLE/rootfs/ready"
+    kill "$pid"
+    wait_for 120 test -e "$BUNDLE/rootfs/told"
+    wait_for 120 test ! -e "/proc/$pid"
+    drupe exec -d --pid-file "$BATS_TEST_TMPDIR/pid" "$TOKEN" /bin/sleep 999
+    kill -KILL "$(cat "$BATS_TEST_TMPDIR/pid")"
+    gone() { ! drupe exec "$TOKEN" /bin/sh -c 'ps' | grep -q 'sleep 999'; }
+    wait_for 120 gone
+    drupe exec -d "$TOKEN" /bin/sleep 888
+    run drupe exec --preserve-fds 1 "$TOKEN" /bin/true 3</dev/null
+    [ "$status" != 0 ]
+    drupe delete --force "$TOKEN"
+}
+
 @test "what is not there for a container in a virtual machine is refused" {
     script 'echo up; sleep 1000'
     detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
     echo '[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]' >"$BATS_TEST_TMPDIR/mounts.json"
     local what
-    for what in "exec $TOKEN id" "ps $TOKEN" "pause $TOKEN" "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
+    for what in "ps $TOKEN" "pause $TOKEN" "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
         "mounts add $TOKEN $BATS_TEST_TMPDIR/mounts.json"; do
         # shellcheck disable=SC2086
         run ! drupe $what
