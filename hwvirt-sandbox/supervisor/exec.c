@@ -77,9 +77,9 @@ static int make_plan(struct proxy *x, struct err *e)
 {
 	const struct plan_options o = { .id = x->id, .bundle = VM_SHARE, .no_new_keyring = x->no_new_keyring };
 	const struct oci_process *process = NULL;
-	struct vm_plan vm;
+	struct vm_plan vm = { 0 };
 	struct host guest;
-	char *text, name[32];
+	char *text = NULL, name[32];
 
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", x->process_fd);
 	ssize_t n = file_read(AT_FDCWD, name, PROCESS_MAX, false, &x->arena, &text, e);
@@ -87,7 +87,7 @@ static int make_plan(struct proxy *x, struct err *e)
 
 	if (r == 0)
 		r = load_config(x->dir_fd, x->bundle, &x->arena, &vm, e);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	vm_guest_host(&guest);
 	r = plan_exec(vm.guest, process, &o, &guest, &x->arena, &x->plan, e);
@@ -202,7 +202,7 @@ static int wait_for_end(struct proxy *x)
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return STATUS_KILLED;
 		if (p[0].revents && control_receive(x->control, &q, fds, &ignored) <= 0)
-			return STATUS_KILLED;
+			return STATUS_KILLED; /* with its supervisor */
 		if (p[0].revents && q.type == CONTROL_EXIT)
 			return q.a & 255;
 		if (p[1].revents)

@@ -117,8 +117,9 @@ static void ask_ps(struct supervisor *s, struct client *c)
 
 	if (r == 0)
 		r = message_decode(&m, &a, codec_ps, &ps, &e);
+	strbuf_puts(&text, "    PID    PPID     UID CMD\n");
 	for (size_t i = 0; r == 0 && i < ps.n && text.len < CONTROL_DATA_MAX - 64; i++)
-		strbuf_printf(&text, "%u %u %u %.15s\n", ps.v[i].pid, ps.v[i].ppid, ps.v[i].uid, ps.v[i].name);
+		strbuf_printf(&text, "%7u %7u %7u %.15s\n", ps.v[i].pid, ps.v[i].ppid, ps.v[i].uid, ps.v[i].name);
 	for (size_t i = 0; i < text.len; i++)
 		if (text.text[i] != '\n' && (text.text[i] < ' ' || text.text[i] > '~'))
 			text.text[i] = '?';
@@ -147,12 +148,15 @@ void serve_client(struct supervisor *s, struct client *c)
 	if (q.type == CONTROL_EXEC) {
 		exec(s, c, &q, fds);
 	} else if (q.type == CONTROL_SIGNAL) {
-		r = link_signal(s, c->proc, q.a, false, &e);
+		r = link_signal(s, c->proc, q.a, q.b, &e);
 		answer(c, r, 0, NULL, &e);
 	} else if (q.type == CONTROL_WINSIZE) {
 		winsize(s, c, &q);
 	} else if (q.type == CONTROL_PS) {
 		ask_ps(s, c);
+	} else if (q.type == CONTROL_PAUSE || q.type == CONTROL_RESUME) {
+		r = link_plain(s, q.type == CONTROL_PAUSE ? PROTO_PAUSE : PROTO_RESUME, &e);
+		answer(c, r, 0, NULL, &e);
 	} else {
 		r = err_set(&e, EPROTO, "control.sock: a question of type %u", q.type);
 		answer(c, r, 0, NULL, &e);

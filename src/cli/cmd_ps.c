@@ -223,12 +223,19 @@ static int run_ps(struct cli *c, void *opts, const struct opt_rest *rest, struct
 	char **argv = ps_argv(c->arena, rest, f);
 	pid_t *pids = NULL;
 	size_t n = 0;
-	int r = container_ps(&c->rt, rest->args[0], c->arena, &pids, &n, e);
+	const char *table = NULL;
+	int r = container_ps(&c->rt, rest->args[0], c->arena, &pids, &n, &table, e);
 
 	if (r < 0)
 		return r;
 	if (str_eq(f->format, "json")) {
 		ps_json(pids, n, &out);
+		return cli_print(c, &out, e);
+	}
+	if (table && !str_eq(argv[1], "-ef"))
+		return err_set(e, ENOTSUP, "ps: arguments are for ps(1), which does not see the processes of a virtual machine");
+	if (table) {
+		strbuf_puts(&out, table);
 		return cli_print(c, &out, e);
 	}
 	if ((r = capture_ps(argv, &text, e)) < 0 || (r = ps_filter(strbuf_str(&text), pids, n, cli_screen().columns, &out, e)) < 0)

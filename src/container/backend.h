@@ -25,6 +25,10 @@ extern const struct backend backend_os, backend_vm; /* backend_os.c, backend_vm.
 must_check int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct cgroup_ref *cgroup, struct arena *a,
 			    struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
+/* Asks the supervisor of a virtual machine: *q becomes the answer (container/control.h). */
+struct control_packet;
+must_check int vm_ask(const struct container *c, struct control_packet *q, struct err *e);
+
 /* Of a config, when it is created. */
 const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked);
 /* Of a container that is there. */

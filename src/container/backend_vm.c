@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "container/backend.h"
+#include "container/control.h"
 #include "oci/encode.h"
 #include "oci/shapes.h"
 
@@ -52,13 +53,14 @@ static _Noreturn void become(const char *const argv[], struct chan *chan)
 	_exit(1);
 }
 
-static const char *find_vmm(struct arena *a, struct err *e)
+/* The program, and a channel to what will be its process. */
+static int prepare(struct arena *a, const char **program, struct chan *ours, struct chan *theirs, struct err *e)
 {
-	const char *program = find_helper("vmm", a);
-
-	if (!program)
-		(void)err_set(e, ENOENT, "VM mode: the helper program libexec/drupe/vmm is not installed");
-	return program;
+	*program = find_helper("vmm", a);
+	*ours = *theirs = (struct chan){ -1 };
+	if (!*program)
+		return err_set(e, ENOENT, "VM mode: the helper program libexec/drupe/vmm is not installed");
+	return chan_pair(ours, theirs, e);
 }
 
 /* Opened anew: with ours a child would share the lock, and keep it. */
@@ -69,10 +71,10 @@ static const char *inherit_dir(const struct container *c, struct arena *a)
 
 static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
 {
-	const char *program = find_vmm(a, e);
+	const char *program;
 	struct chan theirs;
 	struct err ignored;
-	int r = program ? chan_pair(&k->chan, &theirs, e) : -e->code;
+	int r = prepare(a, &program, &k->chan, &theirs, e);
 
 	if (r < 0)
 		return r;
@@ -119,9 +121,9 @@ int vm_exec_fork(const struct container *c, const struct oci_process *p, const s
 		 struct chan *chan, pid_t *pid, int *pidfd, struct err *e)
 {
 	auto_fd int process = write_process(p, a, e);
-	const char *program = process < 0 ? NULL : find_vmm(a, e);
-	struct chan theirs;
-	int r = program ? chan_pair(chan, &theirs, e) : -e->code;
+	const char *program = NULL;
+	struct chan theirs = { -1 };
+	int r = process < 0 ? process : prepare(a, &program, chan, &theirs, e);
 
 	if (r < 0)
 		return r;
@@ -147,6 +149,13 @@ int vm_exec_fork(const struct container *c, const struct oci_process *p, const s
 	*pid = child;
 	r = cgroup_join(cgroup, NULL, child, e);
 	return r < 0 ? r : chan_send(chan, MSG_GO, NULL, 0, -1, e);
+}
+
+int vm_ask(const struct container *c, struct control_packet *q, struct err *e)
+{
+	auto_fd int fd = control_connect(c->dir_fd, e);
+
+	return fd < 0 ? fd : control_ask(fd, q, NULL, 0, e);
 }
 
 const struct backend backend_vm = { .name = "vm", .plan = plan, .launch = launch };

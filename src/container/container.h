@@ -82,8 +82,9 @@ must_check int container_pause(const struct runtime *rt, const char *id, bool pa
 must_check int container_info(const struct runtime *rt, const char *id, struct arena *a, struct container_info *out, struct err *e);
 /* Every container, sorted by id; a broken one is warned of and left out. */
 must_check int container_list(const struct runtime *rt, struct arena *a, struct container_info **out, size_t *n, struct err *e);
-/* Host pids of the container's processes. */
-must_check int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e);
+/* Host pids of the container's processes. In a virtual machine they are the guest's, and *table is a table of them (else NULL). */
+must_check int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, const char **table,
+			    struct err *e);
 
 /* Adds mounts to a container that lives, all or none, by the same rules as those it was made with; removes mounts that were added so,
  * by their destinations. EINVAL: not of a kind that can be added, or was not added. EBUSY: in use, or the container is paused. */

@@ -10,6 +10,8 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+enum { SEND_S = 1, ANSWER_S = 90 }; /* a question may wait for others, and for the guest */
+
 /* The address goes through a descriptor, so the length of the state directory's path never matters. */
 static struct sockaddr_un address(int dir_fd)
 {
@@ -35,7 +37,7 @@ int control_connect(int dir_fd, struct err *e)
 	auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || RETRY(connect(fd, (const struct sockaddr *)&un, sizeof(un))) < 0)
-		return err_errno(e, "the supervisor of the virtual machine");
+		return err_set(e, ENOLINK, "the supervisor of the virtual machine: %s", strerror(errno));
 	return take_fd(&fd);
 }
 
@@ -46,7 +48,7 @@ union passed {
 
 int control_send(int fd, const struct control_packet *p, const int *fds, unsigned n_fds, struct err *e)
 {
-	const struct timeval limit = { .tv_sec = 1 };
+	const struct timeval limit = { .tv_sec = SEND_S };
 	union passed control = { 0 };
 	struct iovec v = { (void *)p, offsetof(struct control_packet, data) + p->len };
 	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
@@ -97,14 +99,17 @@ int control_receive(int fd, struct control_packet *p, int *fds, struct err *e)
 
 int control_ask(int fd, struct control_packet *p, const int *fds, unsigned n_fds, struct err *e)
 {
-	int passed[CONTROL_FDS_MAX];
+	const struct timeval limit = { .tv_sec = ANSWER_S };
+	int passed[CONTROL_FDS_MAX] = { -1, -1, -1, -1 };
 	struct err why;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	int r = control_send(fd, p, fds, n_fds, e);
 
 	if (r == 0)
 		r = control_receive(fd, p, passed, e);
 	if (r <= 0)
-		return r < 0 ? r : err_set(e, EPIPE, "the supervisor of the virtual machine has ended");
+		return err_set(e, ENOLINK, "the supervisor of the virtual machine %s", r < 0 ? "does not answer" : "has ended");
 	for (int i = 0; i < CONTROL_FDS_MAX; i++)
 		close_fd(&passed[i]);
 	if (p->type == CONTROL_OK)

@@ -8,10 +8,11 @@
 
 #include <stdint.h>
 
-enum control_type { CONTROL_EXEC = 1, CONTROL_SIGNAL, CONTROL_WINSIZE, CONTROL_PS, CONTROL_OK = 32, CONTROL_ERROR, CONTROL_EXIT };
+enum control_type { CONTROL_EXEC = 1, CONTROL_SIGNAL, CONTROL_WINSIZE, CONTROL_PS, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_OK = 32, CONTROL_ERROR, CONTROL_EXIT };
 enum { CONTROL_FDS_MAX = 4, CONTROL_DATA_MAX = 32768 };
 
-/* a and b: EXEC: a is the set of its streams (proto/message.h); fds are its encoded plan and then the streams. SIGNAL: a is its number.
+/* a and b: EXEC: a is the set of its streams (proto/message.h); fds are its encoded plan and then the streams. SIGNAL: a is its number;
+ * b: of all processes.
  * WINSIZE: rows and columns. OK of EXEC: a is a pid of the guest's. OK of PS: data is text. ERROR: data is a struct err. EXIT: a is the status. */
 struct control_packet {
 	uint32_t type;
@@ -29,5 +30,5 @@ must_check int control_send(int fd, const struct control_packet *p, const int *f
 /* 1 a packet, 0 the end. fds: CONTROL_FDS_MAX of them, -1 where there is none; the caller's to close. Blocks. */
 must_check int control_receive(int fd, struct control_packet *p, int *fds, struct err *e);
 
-/* Sends and waits for OK; an ERROR is a failure. *p becomes the answer. */
+/* Sends and waits for OK; an ERROR is a failure. *p becomes the answer. ENOLINK: there is nobody to answer. */
 must_check int control_ask(int fd, struct control_packet *p, const int *fds, unsigned n_fds, struct err *e);

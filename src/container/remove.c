@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "container/backend.h"
+#include "container/control.h"
 #include "init/hooks.h"
 
 #include <errno.h>
@@ -27,6 +28,15 @@ static bool is_frozen(const struct cgroup_ref *ref)
 	return cgroup_frozen(ref, &frozen, &ignored) == 0 && frozen;
 }
 
+/* ENOLINK: its supervisor is to be signalled, which passes it on if it can. */
+static int signal_guest(const struct container *c, int sig, bool all, struct err *e)
+{
+	struct control_packet q = { .type = CONTROL_SIGNAL, .a = sig, .b = all };
+	int r = vm_ask(c, &q, e);
+
+	return r == -ESRCH ? not_running(c->id, e) : r;
+}
+
 int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
@@ -42,13 +52,16 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 		return err_set(e, EBUSY, "container \"%s\" is being created", id);
 	cgroup_from_state(c.state, &a, &ref);
 	/* Without a pid namespace the end of init is not the end of the others. In the cgroup of a virtual machine are our own
-	 * processes. */
-	bool others = sig == SIGKILL || (all && backend_of(c.state) == &backend_os);
-	bool everyone = !c.state->own_pid_ns && others && ref.n_dirs;
+	 * processes, which end with it. */
+	bool vm = backend_of(c.state) == &backend_vm;
+	bool everyone = !c.state->own_pid_ns && (sig == SIGKILL || (all && !vm)) && ref.n_dirs;
 	auto_fd int init = created ? open_init(c.state, e) : not_running(id, e);
 
 	if (init < 0 && init != -ESRCH)
 		return init;
+	r = vm && init >= 0 && sig > 0 && sig != SIGKILL ? signal_guest(&c, sig, all, e) : -ENOLINK;
+	if (r != -ENOLINK)
+		return r;
 	bool paused = init >= 0 && sig == SIGKILL && is_frozen(&ref);
 
 	if (everyone) {
@@ -62,6 +75,15 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 		return errno == ESRCH ? not_running(id, e) : err_errno(e, "signal %d to container \"%s\"", sig, id);
 	/* The v1 freezer holds even the killed. */
 	return paused ? cgroup_freeze(&ref, false, END_TIMEOUT_MS, e) : 0;
+}
+
+/* By the guest's freezer; the mark is for container_status(). */
+static int pause_guest(const struct container *c, bool pause, struct err *e)
+{
+	struct control_packet q = { .type = pause ? CONTROL_PAUSE : CONTROL_RESUME };
+	int r = vm_ask(c, &q, e);
+
+	return r < 0 ? r : store_mark_paused(c, pause, e);
 }
 
 int container_pause(const struct runtime *rt, const char *id, bool pause, struct err *e)
@@ -79,9 +101,8 @@ int container_pause(const struct runtime *rt, const char *id, bool pause, struct
 		return err_set(e, EINVAL, "container \"%s\": container not running (it is %s)", id, container_status_name(status));
 	if (!pause && status != CONTAINER_PAUSED)
 		return err_set(e, EINVAL, "container \"%s\": container not paused", id);
-	r = backend_check_os(&c, "pause", e);
-	if (r < 0)
-		return r;
+	if (backend_of(c.state) == &backend_vm)
+		return pause_guest(&c, pause, e);
 	cgroup_from_state(c.state, &a, &ref);
 	if (!ref.n_dirs)
 		return err_set(e, ENOTSUP, "container \"%s\" has no cgroup: it cannot be paused", id);

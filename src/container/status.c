@@ -5,9 +5,11 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "container/backend.h"
+#include "container/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -143,6 +145,8 @@ enum container_status container_status(const struct container *c)
 		return store_is_locked(c) ? CONTAINER_CREATING : CONTAINER_STOPPED;
 	if (!init_alive(s))
 		return CONTAINER_STOPPED;
+	if (backend_of(s) == &backend_vm && store_marked_paused(c))
+		return CONTAINER_PAUSED;
 	cgroup_from_state(s, &a, &ref);
 	if (cgroup_frozen(&ref, &frozen, &ignored) == 0 && frozen)
 		return CONTAINER_PAUSED;
@@ -213,19 +217,41 @@ int container_list(const struct runtime *rt, struct arena *a, struct container_i
 	return 0;
 }
 
-int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e)
+/* Below the heading each line begins with a pid. */
+static int ps_of_guest(const struct container *c, struct arena *a, pid_t **out, size_t *n, const char **table, struct err *e)
+{
+	struct control_packet *q = arena_new(a, struct control_packet);
+	size_t lines = 0;
+
+	q->type = CONTROL_PS;
+	int r = vm_ask(c, q, e);
+
+	if (r < 0)
+		return r;
+	*table = arena_strndup(a, (const char *)q->data, q->len);
+	for (const char *p = *table; *p; p++)
+		lines += *p == '\n';
+	*out = arena_alloc(a, (lines + 1) * sizeof(**out));
+	*n = 0;
+	for (const char *p = strchr(*table, '\n'); p && p[1]; p = strchr(p + 1, '\n'))
+		(*out)[(*n)++] = (pid_t)strtol(p + 1, NULL, 10);
+	return 0;
+}
+
+int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, const char **table,
+		 struct err *e)
 {
 	auto_container struct container c = CONTAINER_EMPTY;
 	struct cgroup_ref ref;
 	int r = store_open(rt, id, false, true, a, &c, e);
 
+	*table = NULL;
 	if (r < 0)
 		return r;
 	if (container_status(&c) == CONTAINER_STOPPED)
 		return err_set(e, ESRCH, "container \"%s\": container not running", id);
-	r = backend_check_os(&c, "ps", e);
-	if (r < 0)
-		return r;
+	if (backend_of(c.state) == &backend_vm)
+		return ps_of_guest(&c, a, out, n, table, e);
 	cgroup_from_state(c.state, a, &ref);
 	if (!ref.n_dirs) {
 		*out = arena_new(a, pid_t);

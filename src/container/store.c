@@ -421,6 +421,20 @@ static int remove_files(const struct container *c, struct err *e)
 	return 0;
 }
 
+int store_mark_paused(const struct container *c, bool paused, struct err *e)
+{
+	if (!paused)
+		return unlinkat(c->dir_fd, "paused", 0) < 0 && errno != ENOENT ? err_errno(e, "state: paused") : 0;
+	auto_fd int fd = openat(c->dir_fd, "paused", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_errno(e, "state: paused") : 0;
+}
+
+bool store_marked_paused(const struct container *c)
+{
+	return faccessat(c->dir_fd, "paused", F_OK, 0) == 0;
+}
+
 int store_remove(struct container *c, struct err *e)
 {
 	/* config.json last: without state.json it still says where the cgroup is. */

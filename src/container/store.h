@@ -62,6 +62,10 @@ must_check int store_listen(const struct container *c, struct err *e);
 must_check int store_connect(const struct container *c, struct err *e);
 void store_remove_socket(const struct container *c);
 
+/* That a guest's processes are frozen, which nothing of the host shows. */
+must_check int store_mark_paused(const struct container *c, bool paused, struct err *e);
+bool store_marked_paused(const struct container *c);
+
 /* Removes the directory with the files in it; never recursive, never through a link. */
 must_check int store_remove(struct container *c, struct err *e);
 

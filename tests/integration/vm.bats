@@ -203,12 +203,48 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     drupe delete --force "$TOKEN"
 }
 
+@test "ps, pause and resume, signals to all" {
+    script 'trap "echo one got USR1" USR1; sleep 999 & (trap "echo two got USR1" USR1; echo up; while :; do sleep 0.1; done) & while :; do sleep 0.1; done'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    wait_for 120 grep -qx up "$BATS_TEST_TMPDIR/out"
+    run drupe ps "$TOKEN"
+    echo "$output"
+    [[ ${lines[0]} == *PID*PPID*UID*CMD ]]
+    [ ${#lines[@]} -ge 4 ]
+    run drupe ps --format json "$TOKEN"
+    [ "$(jq length <<<"$output")" -ge 3 ]
+    run ! drupe ps "$TOKEN" -o pid
+
+    drupe pause "$TOKEN"
+    is paused
+    run ! drupe exec "$TOKEN" /bin/true
+    grep -q 'cannot exec in a paused container' <<<"$output"
+    drupe kill "$TOKEN" USR1
+    drupe exec --ignore-paused "$TOKEN" /bin/true && false
+    [ "$(cat "$BATS_TEST_TMPDIR/out")" = up ]
+    drupe resume "$TOKEN"
+    is running
+    wait_for 120 grep -qx 'one got USR1' "$BATS_TEST_TMPDIR/out"
+    run ! grep -q two "$BATS_TEST_TMPDIR/out"
+    drupe kill --all "$TOKEN" USR1
+    wait_for 120 grep -qx 'two got USR1' "$BATS_TEST_TMPDIR/out"
+    # The supervisor goes on when its container is stopped.
+    drupe kill "$TOKEN" STOP
+    stopped() { drupe exec "$TOKEN" /bin/grep State /proc/1/status | grep -q stopped; }
+    wait_for 120 stopped
+    # A machine that is paused can be killed.
+    drupe pause "$TOKEN"
+    drupe kill "$TOKEN" KILL
+    wait_for 120 is stopped
+    drupe delete "$TOKEN"
+}
+
 @test "what is not there for a container in a virtual machine is refused" {
     script 'echo up; sleep 1000'
     detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
     echo '[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]' >"$BATS_TEST_TMPDIR/mounts.json"
     local what
-    for what in "ps $TOKEN" "pause $TOKEN" "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
+    for what in "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
         "mounts add $TOKEN $BATS_TEST_TMPDIR/mounts.json"; do
         # shellcheck disable=SC2086
         run ! drupe $what

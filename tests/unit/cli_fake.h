@@ -212,8 +212,9 @@ int container_list(const struct runtime *rt, struct arena *a, struct container_i
 	return result(rt, NULL, e);
 }
 
-int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, struct err *e)
+int container_ps(const struct runtime *rt, const char *id, struct arena *a, pid_t **out, size_t *n, const char **table, struct err *e)
 {
+	*table = NULL;
 	*out = arena_alloc(a, 2 * sizeof(pid_t));
 	(*out)[0] = getpid();
 	(*out)[1] = 1;
