@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,30 @@ bool str_ends(const char *s, const char *suffix)
 bool str_eq(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_letter(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* One mistake leaves, between what is the same at the beginning and at the end, a letter on either side, or two exchanged. */
+bool str_resembles(const char *a, const char *b)
+{
+	size_t a_end = strlen(a), b_end = strlen(b), at = 0;
+	bool enough = a_end >= 4 && b_end >= 4;
+
+	while (at < a_end && at < b_end && same_letter(a[at], b[at]))
+		at++;
+	while (a_end > at && b_end > at && same_letter(a[a_end - 1], b[b_end - 1])) {
+		a_end--;
+		b_end--;
+	}
+	if (a_end == at && b_end == at)
+		return true;
+	if (a_end == at + 2 && b_end == at + 2)
+		return enough && same_letter(a[at], b[at + 1]) && same_letter(a[at + 1], b[at]);
+	return enough && a_end <= at + 1 && b_end <= at + 1;
 }
 
 int parse_u64(const char *s, uint64_t *out, struct err *e)

@@ -31,6 +31,10 @@ bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 
+/* Whether one may be the other misspelt: but for case the same or, from four letters on, with one letter wrong, missing or too many, or
+ * two exchanged. */
+bool str_resembles(const char *a, const char *b);
+
 /* The whole of s must be one decimal number (no sign for u32/u64, no space, no base prefix) in range.
  * EINVAL: not a number; ERANGE: too large. *e names the text, not its meaning: wrap with err_in(). */
 must_check int parse_u32(const char *s, uint32_t *out, struct err *e);

@@ -1,6 +1,7 @@
 /* check: every problem of a bundle, one a line
  *
- * First what the document says by itself, all at once; when that is in order, the first thing that this host cannot do.
+ * First what the document says by itself, all at once; when that is in order, the first thing that this host cannot do. A member
+ * that no table knows is ignored, as the specification asks of a runtime; here it is told when it may be a known one misspelt.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -52,6 +53,12 @@ static int check_host(struct cli *c, const struct oci_spec *spec, int bundle, st
 	return cli_plan(c, spec, &o, &plan, &guest, e);
 }
 
+static void list(struct strbuf *out, const char *name, const char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		strbuf_printf(out, "%s: %s\n", name, texts[i]);
+}
+
 static int run_check(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e)
 {
 	const char *config = ((const struct check_flags *)opts)->config;
@@ -71,8 +78,8 @@ static int run_check(struct cli *c, void *opts, const struct opt_rest *rest, str
 		return (int)len;
 	int bad = oci_spec_check(c->arena, text, (size_t)len, &spec, &problems, &why);
 
-	for (size_t i = 0; i < problems.n; i++)
-		strbuf_printf(&out, "%s: %s\n", name, problems.v[i]);
+	list(&out, name, problems.v, problems.n);
+	list(&out, name, problems.hints, problems.n_hints);
 	if (!problems.n && (bad < 0 || check_host(c, spec, bundle, &why) < 0))
 		strbuf_printf(&out, "%s: %s\n", name, why.text);
 	int r = cli_print(c, &out, e);
@@ -84,7 +91,8 @@ const struct command cmd_check = {
 	.name = "check",
 	.operands = "[BUNDLE]",
 	.brief = "print a bundle's problems",
-	.help = "Prints every problem of a bundle's configuration, one a line. Exit status 1 when\nthere is one.",
+	.help = "Prints every problem of a bundle's configuration, one a line, and the members\nthat are ignored but may be "
+		"misspelt. Exit status 1 when there is one.",
 	.example = "check /srv/web",
 	.opts = &check_table,
 	.max = 1,

@@ -52,34 +52,41 @@ static void print_path(const struct at *at, char *out, size_t size)
 		snprintf(out + n, size - n, "[%zu]", at->index);
 }
 
-static void keep(struct decoder *d, const char *text)
+static void keep(struct decoder *d, const char ***list, size_t *n, const char *text)
 {
-	struct problems *p = d->all;
+	if (!*list)
+		*list = arena_alloc(d->arena, (PROBLEMS_MAX + 1) * sizeof(**list));
+	(*list)[(*n)++] = arena_strdup(d->arena, text);
+}
 
-	if (!p->v)
-		p->v = arena_alloc(d->arena, (PROBLEMS_MAX + 1) * sizeof(*p->v));
-	p->v[p->n++] = d->problems > PROBLEMS_MAX ? "further problems are not listed" : arena_strdup(d->arena, text);
+/* The error that says why of the value at that place. */
+static void describe(const struct at *at, const struct json *v, const char *why, struct err *e)
+{
+	char path[256];
+
+	print_path(at, path, sizeof(path));
+	err_set(e, EINVAL, "line %u: %s: %s", v->line, path[0] ? path : "document", why);
+	for (char *p = e->text; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?'; /* names and values are quoted as found, a message is one line */
 }
 
 __attribute__((format(printf, 4, 0), cold)) static int bad_va(struct decoder *d, const struct at *at, const struct json *v,
 							      const char *fmt, va_list ap)
 {
-	char path[256], why[200];
+	struct problems *all = d->all;
+	char why[200];
 	struct err e;
 
 	d->problems++;
-	if (d->problems > (d->all ? PROBLEMS_MAX + 1 : 1))
+	if (d->problems > (all ? PROBLEMS_MAX + 1 : 1))
 		return -EINVAL;
-	print_path(at, path, sizeof(path));
 	vsnprintf(why, sizeof(why), fmt, ap);
-	err_set(&e, EINVAL, "line %u: %s: %s", v->line, path[0] ? path : "document", why);
-	for (char *p = e.text; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?'; /* names and values are quoted as found, a message is one line */
+	describe(at, v, why, &e);
 	if (d->problems == 1)
 		*d->e = e;
-	if (d->all)
-		keep(d, e.text);
+	if (all)
+		keep(d, &all->v, &all->n, d->problems > PROBLEMS_MAX ? "further problems are not listed" : e.text);
 	return -EINVAL;
 }
 
@@ -410,6 +417,23 @@ static size_t find(const struct shape *s, const char *name)
 	return i;
 }
 
+/* A member that the shape does not name, when that may be a mistake in writing. */
+static void hint(struct decoder *d, const struct at *at, const struct shape *s, const struct json *m)
+{
+	struct problems *all = d->all;
+	char why[200];
+	struct err e;
+
+	for (size_t i = 0; all && m->type != JSON_NULL && i < s->n && all->n_hints < PROBLEMS_MAX; i++) {
+		if (!str_resembles(m->key, s->fields[i].name))
+			continue;
+		snprintf(why, sizeof(why), "an unknown member is ignored; is \"%s\" meant?", s->fields[i].name);
+		describe(at, m, why, &e);
+		keep(d, &all->hints, &all->n_hints, e.text);
+		return;
+	}
+}
+
 static int require(struct decoder *d, const struct at *at, const struct shape *s, const struct json *v, uint64_t seen)
 {
 	int failed = 0;
@@ -432,8 +456,10 @@ static int read_object(struct decoder *d, const struct at *at, const struct shap
 		struct at here = { at, m->key, 0 };
 		size_t i = m->type == JSON_NULL ? s->n : find(s, m->key);
 
-		if (i == s->n)
+		if (i == s->n) {
+			hint(d, &here, s, m);
 			continue;
+		}
 		r = read_field(d, &here, &s->fields[i], m, (char *)object + s->fields[i].offset);
 		if (gives_up(d, r))
 			return r;
@@ -457,6 +483,6 @@ int decode_all(struct arena *a, const struct shape *s, const struct json *v, voi
 {
 	struct decoder d = { .arena = a, .e = e, .all = p };
 
-	*p = (struct problems){ NULL, 0 };
+	*p = (struct problems){ 0 };
 	return read_object(&d, NULL, s, v, object);
 }

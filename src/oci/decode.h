@@ -111,7 +111,12 @@ struct any_list { void *v; size_t n; };
 must_check int decode(struct arena *a, const struct shape *s, const struct json *v, void *object, struct err *e);
 
 #define PROBLEMS_MAX 1000 /* more are not listed; the last entry then says so */
-struct problems { const char **v; size_t n; };
+struct problems {
+	const char **v; /* what is wrong */
+	size_t n;
+	const char **hints; /* members that are ignored, but have nearly the name of a known one; PROBLEMS_MAX at most */
+	size_t n_hints;
+};
 
 /* Like decode(), but goes on after a problem and lists all of them, in the order found, in *p; texts and array live in *a. */
 must_check int decode_all(struct arena *a, const struct shape *s, const struct json *v, void *object, struct problems *p,

@@ -251,13 +251,13 @@ int oci_spec_check(struct arena *a, const char *text, size_t len, const struct o
 		const char **one = arena_alloc(a, sizeof(*one));
 
 		*one = arena_strdup(a, e->text);
-		*p = (struct oci_problems){ one, 1 };
+		*p = (struct oci_problems){ .v = one, .n = 1 };
 		return r;
 	}
 	struct oci_spec *spec = arena_new(a, struct oci_spec);
 
 	if (decode_all(a, &shape_oci_spec, tree, spec, &all, e) == 0)
 		*out = spec;
-	*p = (struct oci_problems){ all.v, all.n };
+	*p = (struct oci_problems){ all.v, all.n, all.hints, all.n_hints };
 	return 0;
 }

@@ -185,7 +185,12 @@ struct oci_spec {
 };
 
 /* Every problem of a document, in the order found. */
-struct oci_problems { const char **v; size_t n; };
+struct oci_problems {
+	const char **v;
+	size_t n;
+	const char **hints; /* no problems: members that are ignored, but may be known ones misspelt */
+	size_t n_hints;
+};
 
 /* Decodes the config.json text and checks the rules across members that need no look at the host. Everything reachable from *out
  * lives in *a, as may parts of text. EINVAL: the text is "line N: JSON.PATH: reason". */

@@ -40,6 +40,23 @@ fail() {
     [ "$(grep -o 'line [0-9]*' <<<"$output")" = "$(grep -o 'line [0-9]*' <<<"$output" | sort -k 2 -n)" ]
 }
 
+@test "check: a member that nobody knows is none of its business, one that may be misspelt is" {
+    config '.linux.vendorThing = 1 | .somethingElse = {}'
+    run -0 drupe check "$BUNDLE"
+    [ -z "$output" ]
+    config '.linux.maskedpaths = [] | .process.noNewPriviliges = true'
+    run -1 --separate-stderr drupe check "$BUNDLE"
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" = 2 ]
+    [[ "$output" == *'config.json: line '*': linux.maskedpaths: an unknown member is ignored; is "maskedPaths" meant?'* ]]
+    [[ "$output" == *'config.json: line '*': process.noNewPriviliges: an unknown member is ignored; is "noNewPrivileges" meant?'* ]]
+    config '.process.cwd = "x" | .hostname = "h"'
+    run -1 drupe check "$BUNDLE"
+    [ "${#lines[@]}" = 3 ]
+    config 'del(.linux.maskedpaths, .process.noNewPriviliges) | .process.cwd = "/"'
+    run -0 drupe check "$BUNDLE"
+}
+
 @test "check: the line of a problem is the line of the file" {
     config '.process.noNewPrivileges = "true"'
     run -1 drupe check "$BUNDLE"

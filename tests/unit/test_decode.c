@@ -291,8 +291,29 @@ static void the_list_of_problems_is_bounded(void)
 	expect_str(p.v[PROBLEMS_MAX], "further problems are not listed");
 }
 
+static void members_that_may_be_misspelt_are_told_beside_the_problems(void)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf many = STRBUF(&a);
+	struct problems p;
+
+	expect_str(problems(&a, "{\"leaves\": [{\"count\": 1,\n\"nmae\": \"x\"}], \"Flag\": 1, \"else\": 2, \"FULL\": null}", &p),
+		   "");
+	expect(p.n_hints == 2);
+	expect_str(p.hints[0], "line 2: leaves[0].nmae: an unknown member is ignored; is \"name\" meant?");
+	expect_str(p.hints[1], "line 2: Flag: an unknown member is ignored; is \"flag\" meant?");
+	expect_str(problems(&a, "{\"leaf\": {\"cuont\": 1}}", &p), "line 1: leaf: member \"count\" is required\n");
+	expect(p.n_hints == 1);
+	strbuf_puts(&many, "{\"leaves\": [");
+	for (int i = 0; i <= PROBLEMS_MAX; i++)
+		strbuf_puts(&many, "{\"count\": 1, \"nam\": 1, \"name1\": 1},");
+	strbuf_puts(&many, "{\"count\": 1}]}");
+	expect_str(problems(&a, strbuf_str(&many), &p), "");
+	expect(p.n_hints == PROBLEMS_MAX);
+}
+
 TAP_MAIN(CASE(every_kind_is_stored), CASE(nothing_is_stored_for_absent_and_null_members),
 	 CASE(go_programs_write_unset_strings_as_empty), CASE(numbers_are_integers_in_range),
 	 CASE(a_wrong_type_is_named_with_path_and_line), CASE(words_must_be_known), CASE(checks_point_into_the_document),
 	 CASE(a_message_is_one_line_whatever_the_input), CASE(all_problems_are_listed_in_order),
-	 CASE(the_list_of_problems_is_bounded))
+	 CASE(the_list_of_problems_is_bounded), CASE(members_that_may_be_misspelt_are_told_beside_the_problems))

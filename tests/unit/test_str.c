@@ -100,6 +100,18 @@ static void arenas_give_zeroes_again_and_again(void)
 	}
 }
 
+static void a_name_resembles_another_with_one_mistake(void)
+{
+	expect(str_resembles("maskedpaths", "maskedPaths") && str_resembles("UID", "uid"));
+	expect(str_resembles("argz", "args") && str_resembles("arg", "args") == false && str_resembles("argss", "args"));
+	expect(str_resembles("noNewPriviliges", "noNewPrivileges") && str_resembles("hostnmae", "hostname"));
+	expect(str_resembles("xhostname", "hostname") && str_resembles("ostname", "hostname"));
+	expect(!str_resembles("gid", "uid") && !str_resembles("", "uid") && !str_resembles("u", ""));
+	expect(!str_resembles("hsotnmae", "hostname") && !str_resembles("domainname", "hostname"));
+	expect(!str_resembles("hoXXname", "hostname") && !str_resembles("hostnameXX", "hostname"));
+}
+
 TAP_MAIN(CASE(numbers_are_whole_decimal_texts), CASE(numbers_keep_64_bits_and_refuse_the_65th),
-	 CASE(strbuf_grows_and_stays_terminated), CASE(null_equals_only_null), CASE(formats_are_those_of_printf),
-	 CASE(appending_formats_is_the_same_at_any_length), CASE(arenas_give_zeroes_again_and_again))
+	 CASE(strbuf_grows_and_stays_terminated), CASE(null_equals_only_null), CASE(a_name_resembles_another_with_one_mistake),
+	 CASE(formats_are_those_of_printf), CASE(appending_formats_is_the_same_at_any_length),
+	 CASE(arenas_give_zeroes_again_and_again))
