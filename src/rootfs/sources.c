@@ -26,6 +26,11 @@ static int clone_path(const char *path, bool recursive, bool nofollow, struct er
 	flags |= (recursive ? SYS_AT_RECURSIVE : 0) | (nofollow ? AT_SYMLINK_NOFOLLOW : 0);
 	int fd = sys_open_tree(AT_FDCWD, path, flags);
 
+	if (fd < 0 && errno == EPERM)
+		return err_set(
+			e, EPERM,
+			"%s: mounting takes CAP_SYS_ADMIN: be root, or give the container a user namespace (drupe spec --rootless)",
+			path);
 	if (fd < 0 && errno == EINVAL)
 		return err_set(e, EINVAL, "%s: the mount is unbindable, or has mounts below it that must not be revealed", path);
 	return fd < 0 ? tree_errno(e, "%s", path) : fd;

@@ -135,6 +135,16 @@ fail() {
     [[ "$output" == *'> '*/proc/interrupts* ]]
 }
 
+@test "run: without root, and without a user namespace, it is said what is missing" {
+    local user=(env -u XDG_RUNTIME_DIR setpriv --reuid 65534 --regid 65534 --clear-groups)
+    "${user[@]}" test -x "$RUNTIME" || skip "$RUNTIME is in a private directory"
+    chmod 0711 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+    install -d -o 65534 "$BATS_TEST_TMPDIR/state"
+    run -1 "${user[@]}" "$RUNTIME" --root "$BATS_TEST_TMPDIR/state" --cgroup-manager disabled run --bundle "$BUNDLE" "$(container_id)"
+    [ "${lines[-1]}" = "drupe: root.path: $BUNDLE/rootfs: mounting takes CAP_SYS_ADMIN: be root, or give the container a user namespace (drupe spec --rootless)" ]
+    [ -z "$(ls -A "$BATS_TEST_TMPDIR/state")" ]
+}
+
 @test "plan: a bad configuration is an error, one line, as with run" {
     config '.process.noNewPrivileges = "true"'
     run -1 --separate-stderr drupe plan "$BUNDLE"
