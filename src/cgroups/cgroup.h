@@ -142,7 +142,8 @@ must_check int cgroup_remove(const struct cgroup_ref *r, int timeout_ms, struct 
 
 /* true when the freezer says frozen (or freezing). */
 must_check int cgroup_frozen(const struct cgroup_ref *r, bool *out, struct err *e);
-/* Freezes or thaws and waits for it. ETIMEDOUT, and thawed again, when it cannot be frozen in time. ENOTSUP without a freezer. */
+/* Freezes or thaws and waits for it. ETIMEDOUT, and thawed again, when it cannot be frozen in time. ENOTSUP without a freezer. What is not
+ * there any more counts as thawed. */
 must_check int cgroup_freeze(const struct cgroup_ref *r, bool frozen, int timeout_ms, struct err *e);
 
 /* The resources a container has after an update: what the update names, and for the rest the old. Lists by device, name or size are

@@ -389,6 +389,9 @@ static void life(struct view *v)
 	expect_ok(cgroup_remove(&p.ref, 1000, &err));
 	expect_ok(cgroup_procs(&p.ref, v->arena, &pids, &n, &err));
 	expect(n == 0);
+	/* As when systemd has removed it with its last process. */
+	expect_ok(cgroup_freeze(&p.ref, false, 1000, &err));
+	expect(cgroup_freeze(&p.ref, true, 1000, &(struct err){ 0 }) < 0);
 }
 
 static void refusals(struct view *v)
