@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -216,6 +218,46 @@ int fd_close_others(unsigned first, const int *keep, size_t n, struct err *e)
 			return 0;
 		first = next + 1;
 	}
+}
+
+#define FD_RESERVE 64 /* below RLIMIT_NOFILE, for what is opened while others wait */
+
+void fd_pile_init(struct fd_pile *p)
+{
+	struct rlimit limit;
+
+	p->n = 0;
+	p->limit = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur > INT_MAX ? INT_MAX : (int)limit.rlim_cur;
+}
+
+void fd_pile_put(struct fd_pile *p, int *fd)
+{
+	if (!p || p->n == FD_PILE_MAX || p->limit < FD_RESERVE || *fd > p->limit - FD_RESERVE) {
+		close_fd(fd);
+		if (p)
+			fd_pile_close(p);
+		return;
+	}
+	if (*fd < 0)
+		return;
+	unsigned i = p->n++;
+
+	for (; i && p->v[i - 1] > *fd; i--)
+		p->v[i] = p->v[i - 1];
+	p->v[i] = take_fd(fd);
+}
+
+void fd_pile_close(struct fd_pile *p)
+{
+	int saved = errno;
+
+	for (unsigned i = 0, next; i < p->n; i = next) {
+		for (next = i + 1; next < p->n && p->v[next] == p->v[next - 1] + 1;)
+			next++;
+		(void)sys_close_range((unsigned)p->v[i], (unsigned)p->v[next - 1], 0);
+	}
+	p->n = 0;
+	errno = saved;
 }
 
 bool fd_is_null_device(int fd)

@@ -42,6 +42,21 @@ must_check int fd_ensure_stdio(struct err *e);
 /* Marks every descriptor >= first close-on-exec, by close_range(2). */
 must_check int fd_cloexec_from(unsigned first, struct err *e);
 
+/* Descriptors of which no more is wanted, but whose end can wait: those with consecutive numbers are closed by one call. */
+#define FD_PILE_MAX 32
+struct fd_pile {
+	unsigned n;
+	int limit; /* RLIMIT_NOFILE; 0: nothing waits */
+	int v[FD_PILE_MAX];
+};
+
+/* An empty pile; it asks how many descriptors there may be. */
+void fd_pile_init(struct fd_pile *p);
+
+/* Takes *fd. Closes all when there are many, or when few descriptors are left. p NULL: closes it at once. Keeps errno. */
+void fd_pile_put(struct fd_pile *p, int *fd);
+void fd_pile_close(struct fd_pile *p);
+
 /* true when fd is the null device: a character device with number 1:3. */
 bool fd_is_null_device(int fd);
 

@@ -35,26 +35,26 @@ static int bind_dir(const char *path, const struct mount_op *op, struct err *e)
 	return take_fd(&fd);
 }
 
-static int mount_cgroup2(const struct rootfs_plan *p, const struct mount_op *op, struct err *e)
+static int mount_cgroup2(const struct rootfs_plan *p, const struct mount_op *op, struct fd_pile *done, struct err *e)
 {
 	const char *own = own_v2_dir(&p->cgroup);
 
 	if (p->cgroup2_mount)
 		return bind_dir(p->user_ns && own ? own : p->cgroup2_mount, op, e);
-	int fd = tree_new("cgroup2", "cgroup", op->params, p->cgroup_ns ? op->n_params : 0, op_new_attrs(op), e);
+	int fd = tree_new("cgroup2", "cgroup", op->params, p->cgroup_ns ? op->n_params : 0, op_new_attrs(op), done, e);
 
 	/* Without a directory of its own, *e says why cgroup2 was refused. */
 	return own && (fd == -EPERM || fd == -EBUSY) ? bind_dir(own, op, e) : fd;
 }
 
-int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct err *e)
+int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct fd_pile *done, struct err *e)
 {
 	if (op->kind == MOUNT_CGROUP_V1) {
 		static const struct fs_param mode = { "mode", "755" };
 
-		return tree_new("tmpfs", "cgroup", &mode, 1, op_new_attrs(op) & ~(unsigned)SYS_MOUNT_ATTR_RDONLY, e);
+		return tree_new("tmpfs", "cgroup", &mode, 1, op_new_attrs(op) & ~(unsigned)SYS_MOUNT_ATTR_RDONLY, done, e);
 	}
-	return mount_cgroup2(p, op, e);
+	return mount_cgroup2(p, op, done, e);
 }
 
 static int add_hierarchy(const struct mount_op *op, int tmpfs, const char *name, int *clone, struct err *e)

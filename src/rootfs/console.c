@@ -47,7 +47,7 @@ static int open_devpts(int root, bool *own, struct err *e)
 	*own = dir < 0 || tree_magic(dir) != SYS_DEVPTS_SUPER_MAGIC;
 	if (!*own)
 		return take_fd(&dir);
-	return tree_new("devpts", "devpts", params, 2, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NOEXEC, e);
+	return tree_new("devpts", "devpts", params, 2, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NOEXEC, NULL, e);
 }
 
 /* Unlocks the pair and opens the slave. */

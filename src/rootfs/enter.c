@@ -28,7 +28,7 @@ struct cover {
 	bool attached;
 };
 
-static int put_cover(struct cover *c, int target, struct err *e)
+static int put_cover(struct cover *c, int target, struct fd_pile *done, struct err *e)
 {
 	if (!c->attached) {
 		c->attached = true;
@@ -36,51 +36,69 @@ static int put_cover(struct cover *c, int target, struct err *e)
 	}
 	auto_fd int copy = tree_clone_fd(c->fd, false, e);
 
-	return copy < 0 ? copy : tree_attach(copy, target, e);
+	if (copy < 0 || tree_attach(copy, target, e) < 0)
+		return -e->code;
+	fd_pile_put(done, &copy);
+	return 0;
 }
 
-static int empty_dir(struct err *e)
+static int empty_dir(struct fd_pile *done, struct err *e)
 {
 	static const struct fs_param params[] = { { "nr_blocks", "1" }, { "nr_inodes", "1" }, { "mode", "755" } };
 	const unsigned attrs = SYS_MOUNT_ATTR_RDONLY | SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV | SYS_MOUNT_ATTR_NOEXEC;
 
-	return tree_new("tmpfs", "tmpfs", params, 3, attrs, e);
+	return tree_new("tmpfs", "tmpfs", params, 3, attrs, done, e);
 }
 
-static int mask_one(const char *path, int root, struct cover *dir, struct cover *file, struct err *e)
+/* What is put over paths. */
+struct covers {
+	struct cover file, dir;
+	struct fd_pile *done;
+};
+
+static int cover_target(struct covers *c, int target, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(target, &st) < 0)
+		return err_errno(e, "%s", path);
+	if (!S_ISDIR(st.st_mode))
+		return put_cover(&c->file, target, c->done, e);
+	if (c->dir.fd < 0)
+		c->dir.fd = empty_dir(c->done, e);
+	return c->dir.fd < 0 ? c->dir.fd : put_cover(&c->dir, target, c->done, e);
+}
+
+static int mask_one(const char *path, int root, struct covers *c, struct err *e)
 {
 	auto_fd int target = path_open_in(root, path, O_PATH, e);
-	struct stat st;
 
 	if (target == -ENOENT || target == -ENOTDIR)
 		return 0;
-	if (target < 0 || fstat(target, &st) < 0)
-		return target < 0 ? target : err_errno(e, "%s", path);
-	if (!S_ISDIR(st.st_mode))
-		return put_cover(file, target, e);
-	if (dir->fd < 0)
-		dir->fd = empty_dir(e);
-	return dir->fd < 0 ? dir->fd : put_cover(dir, target, e);
+	if (target < 0 || cover_target(c, target, path, e) < 0)
+		return -e->code;
+	fd_pile_put(c->done, &target);
+	return 0;
 }
 
-static int mask_paths(const struct rootfs_plan *p, int *null, int root, struct err *e)
+static int mask_paths(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
 {
-	struct cover file = { .fd = take_fd(null) }, dir = { .fd = -1 };
+	struct covers c = { .file.fd = take_fd(&s->null), .dir.fd = -1, .done = &s->done };
 	int r = 0;
 
 	for (size_t i = 0; i < p->n_masked && r >= 0; i++) {
-		r = mask_one(p->masked[i], root, &dir, &file, e);
+		r = mask_one(p->masked[i], root, &c, e);
 		if (r < 0)
 			(void)err_in(e, "linux.maskedPaths (%s)", p->masked[i]);
 	}
-	close_fd(&dir.fd);
-	close_fd(&file.fd);
+	fd_pile_put(&s->done, &c.dir.fd);
+	fd_pile_put(&s->done, &c.file.fd);
 	return r;
 }
 
 /* ---- read-only ---- */
 
-static int make_readonly(const char *path, int root, struct err *e)
+static int make_readonly(const char *path, int root, struct fd_pile *done, struct err *e)
 {
 	auto_fd int target = path_open_in(root, path, O_PATH, e);
 
@@ -91,9 +109,11 @@ static int make_readonly(const char *path, int root, struct err *e)
 	/* A clone has the flags (nosuid...) of the mount it is from. What is mounted below stays as the config made it. */
 	auto_fd int clone = tree_clone_fd(target, true, e);
 
-	if (clone < 0 || tree_set_attr(clone, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
+	if (clone < 0 || tree_set_attr(clone, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0 || tree_attach(clone, target, e) < 0)
 		return -e->code;
-	return tree_attach(clone, target, e);
+	fd_pile_put(done, &clone);
+	fd_pile_put(done, &target);
+	return 0;
 }
 
 static int seal(const struct rootfs_plan *p, struct rootfs_sources *s, int root, struct err *e)
@@ -102,9 +122,9 @@ static int seal(const struct rootfs_plan *p, struct rootfs_sources *s, int root,
 		if (p->mounts[i].late_readonly && tree_set_attr(s->mounts[i], SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
 			return err_in(e, "%s", p->mounts[i].where);
 	for (size_t i = 0; i < p->n_readonly; i++)
-		if (make_readonly(p->readonly_paths[i], root, e) < 0)
+		if (make_readonly(p->readonly_paths[i], root, &s->done, e) < 0)
 			return err_in(e, "linux.readonlyPaths (%s)", p->readonly_paths[i]);
-	if (mask_paths(p, &s->null, root, e) < 0)
+	if (mask_paths(p, s, root, e) < 0)
 		return -e->code;
 	if (p->readonly && tree_set_attr(root, SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
 		return err_in(e, "root.readonly");
@@ -180,7 +200,7 @@ static int take_away(struct mount *m, struct err *e)
 		return 0;
 	if (errno != EINVAL && errno != EPERM)
 		return err_errno(e, "%s", m->line.point);
-	auto_fd int cover = empty_dir(e);
+	auto_fd int cover = empty_dir(NULL, e);
 
 	if (cover < 0)
 		return cover;

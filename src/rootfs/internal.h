@@ -1,5 +1,6 @@
 /* internal.h - what the files of rootfs/ share among themselves */
 #pragma once
+#include "base/fd.h"
 #include "base/sys.h"
 #include "rootfs/rootfs.h"
 
@@ -29,6 +30,7 @@ static inline unsigned op_new_attrs(const struct mount_op *op)
 
 /* The tree so far, and what is known of it, so that each mount does not ask the kernel again. */
 struct mounts {
+	struct fd_pile *done;      /* borrowed; NULL: nothing waits */
 	int root;                  /* owned; -1 */
 	struct sys_statx at;       /* where root is */
 	bool has_proc;             /* nobody else is there, and a procfs is mounted on /proc: no other place can be that */
@@ -74,9 +76,9 @@ must_check int tree_clone_fd(int fd, bool recursive, struct err *e);
 must_check int tree_attach(int mount_fd, int target_fd, struct err *e);
 
 /* A new instance of a file system, detached. params may be NULL with n == 0; source may be NULL. The kernel's own words about a
- * refused parameter are part of the text. */
+ * refused parameter are part of the text. done: where its context goes, may be NULL. */
 must_check int tree_new(const char *fstype, const char *source, const struct fs_param *params, size_t n, unsigned attrs,
-			struct err *e);
+			struct fd_pile *done, struct err *e);
 
 /* The file system magic of what fd is on; 0 when that cannot be told. */
 long tree_magic(int fd);
@@ -98,7 +100,7 @@ must_check int proc_open_plain_dir(int root, const char *dest, struct err *e);
 must_check int copyup(int from_dir_fd, int to_dir_fd, struct err *e);
 
 /* The detached tmpfs with the container's hierarchies (v1), or cgroup2 or the container's own directory in it (v2). */
-must_check int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct err *e);
+must_check int cgroup_mount_new(const struct rootfs_plan *p, const struct mount_op *op, struct fd_pile *done, struct err *e);
 
 /* v1: fills the attached tmpfs; consumes s->cgroups. */
 must_check int cgroup_mount_fill(const struct rootfs_plan *p, struct rootfs_sources *s, const struct mount_op *op, int tmpfs_fd,

@@ -85,7 +85,7 @@ static int look_at(int fd, struct sys_statx *out, struct err *e)
 int mounts_set_root(struct mounts *m, int fd, struct err *e)
 {
 	close_fd(&m->root);
-	*m = (struct mounts){ .root = fd };
+	*m = (struct mounts){ .done = m->done, .root = fd };
 	return look_at(fd, &m->at, e);
 }
 
@@ -140,7 +140,8 @@ static bool skip_param(const struct rootfs_plan *p, const struct mount_op *op, c
 	return p->user_ns && !p->gid_map.n && str_eq(op->fstype, "devpts") && str_eq(param->key, "gid");
 }
 
-static int make_with_params(const struct rootfs_plan *p, const struct mount_op *op, const char *mode, bool all, struct err *e)
+static int make_with_params(const struct rootfs_plan *p, const struct mount_op *op, const char *mode, bool all,
+			    struct fd_pile *done, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct fs_param *v = arena_alloc(&a, (op->n_params + 2) * sizeof(*v));
@@ -153,7 +154,7 @@ static int make_with_params(const struct rootfs_plan *p, const struct mount_op *
 		v[n++] = (struct fs_param){ "mode", mode };
 	if (op->sb_readonly)
 		v[n++] = (struct fs_param){ "ro", NULL };
-	return tree_new(op->fstype, op->source, v, n, op_new_attrs(op), e);
+	return tree_new(op->fstype, op->source, v, n, op_new_attrs(op), done, e);
 }
 
 /* A file system that the kernel refuses in a user namespace may have a substitute, or at least an explanation. */
@@ -172,7 +173,7 @@ static int make_refused(const struct rootfs_plan *p, struct rootfs_sources *s, c
 }
 
 static int make_fs(const struct rootfs_plan *p, struct rootfs_sources *s, const struct mount_op *op, const struct target *t,
-		   struct err *e)
+		   struct fd_pile *done, struct err *e)
 {
 	char mode[16];
 	struct stat st;
@@ -182,10 +183,10 @@ static int make_fs(const struct rootfs_plan *p, struct rootfs_sources *s, const 
 		return err_errno(e, "%s", op->dest);
 	if (copy_mode)
 		snprintf(mode, sizeof(mode), "%o", (unsigned)st.st_mode & 07777);
-	int fd = make_with_params(p, op, copy_mode ? mode : NULL, true, e);
+	int fd = make_with_params(p, op, copy_mode ? mode : NULL, true, done, e);
 
 	if (fd == -EINVAL && str_eq(op->fstype, "devpts") && p->user_ns)
-		fd = make_with_params(p, op, NULL, false, e);
+		fd = make_with_params(p, op, NULL, false, done, e);
 	return fd == -EPERM ? make_refused(p, s, op, e) : fd;
 }
 
@@ -208,7 +209,7 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 		return -e->code;
 	auto_fd int target = t.fd;
 	auto_fd int userns = take_fd(&s->userns[i]);
-	auto_fd int fd = op->kind == MOUNT_FS ? make_fs(p, s, op, &t, e) : cgroup_mount_new(p, op, e);
+	auto_fd int fd = op->kind == MOUNT_FS ? make_fs(p, s, op, &t, m->done, e) : cgroup_mount_new(p, op, m->done, e);
 
 	if (fd < 0)
 		return fd;
@@ -227,6 +228,8 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 		r = tree_set_propagation(fd, op->propagation[k], e);
 	if (op->late_readonly || s->keep)
 		s->mounts[i] = take_fd(&fd);
+	fd_pile_put(m->done, &fd);
+	fd_pile_put(m->done, &target);
 	return r;
 }
 
@@ -267,6 +270,8 @@ static int mount_bind(struct rootfs_sources *s, size_t i, const struct mount_op 
 		return -e->code;
 	if (s->keep)
 		s->mounts[i] = take_fd(&fd);
+	fd_pile_put(m->done, &fd);
+	fd_pile_put(m->done, &target);
 	return 0;
 }
 
@@ -326,7 +331,7 @@ static int mount_each(const struct rootfs_plan *p, struct rootfs_sources *s, str
 
 static int mount_all(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e)
 {
-	struct mounts m = { .root = -1 };
+	struct mounts m = { .done = &s->done, .root = -1 };
 	int r = mount_each(p, s, &m, e);
 
 	if (r < 0)
@@ -337,6 +342,8 @@ static int mount_all(const struct rootfs_plan *p, struct rootfs_sources *s, stru
 int rootfs_mount(const struct rootfs_plan *p, struct rootfs_sources *s, struct err *e)
 {
 	mode_t before = umask(0);
+
+	fd_pile_init(&s->done);
 	int root = mount_all(p, s, e);
 
 	umask(before);

@@ -12,6 +12,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/sys.h"
 #include "host/host.h"
 #include "oci/spec.h"
@@ -103,6 +104,7 @@ struct rootfs_sources {
 	int *devices;  /* n_devices: in a user namespace, clones of host nodes                                      */
 	int sysfs;     /* clone of the host's /sys, where a new sysfs may be refused                               */
 	int null;      /* clone of the host's null device, for masked files; verified                               */
+	struct fd_pile done; /* since rootfs_mount(): what is of no more use                                        */
 	bool keep;     /* rootfs_add() only: mounts[] holds what was attached, so that it can be undone             */
 	size_t *made_below, n_tried; /* the same: how much of each destination was there before; how many were tried */
 };

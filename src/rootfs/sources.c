@@ -15,6 +15,7 @@
 #include "rootfs/internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -286,15 +287,20 @@ void rootfs_close_sources(const struct rootfs_plan *p, struct rootfs_sources *s)
 {
 	if (!s->mounts)
 		return;
-	close_fd(&s->root);
-	close_fd(&s->sysfs);
-	close_fd(&s->null);
+	struct fd_pile *done = &s->done;
+
+	if (!done->limit)
+		done->limit = INT_MAX; /* nothing more is opened here */
+	fd_pile_put(done, &s->root);
+	fd_pile_put(done, &s->sysfs);
+	fd_pile_put(done, &s->null);
 	for (size_t i = 0; i < p->n_mounts; i++) {
-		close_fd(&s->mounts[i]);
-		close_fd(&s->userns[i]);
+		fd_pile_put(done, &s->mounts[i]);
+		fd_pile_put(done, &s->userns[i]);
 	}
 	for (size_t i = 0; i < p->cgroup.n; i++)
-		close_fd(&s->cgroups[i]);
+		fd_pile_put(done, &s->cgroups[i]);
 	for (size_t i = 0; i < p->n_devices; i++)
-		close_fd(&s->devices[i]);
+		fd_pile_put(done, &s->devices[i]);
+	fd_pile_close(done);
 }

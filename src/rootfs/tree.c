@@ -191,7 +191,8 @@ static int create_failed(int fs, const char *fstype, const struct fs_param *para
 	return context_errno(fs, e, hint);
 }
 
-int tree_new(const char *fstype, const char *source, const struct fs_param *params, size_t n, unsigned attrs, struct err *e)
+int tree_new(const char *fstype, const char *source, const struct fs_param *params, size_t n, unsigned attrs, struct fd_pile *done,
+	     struct err *e)
 {
 	auto_fd int fs = sys_fsopen(fstype, SYS_FSOPEN_CLOEXEC);
 
@@ -208,7 +209,10 @@ int tree_new(const char *fstype, const char *source, const struct fs_param *para
 		return create_failed(fs, fstype, params, n, e);
 	int fd = sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, attrs);
 
-	return fd < 0 ? context_errno(fs, e, "cannot mount the file system") : fd;
+	if (fd < 0)
+		return context_errno(fs, e, "cannot mount the file system");
+	fd_pile_put(done, &fs);
+	return fd;
 }
 
 long tree_magic(int fd)

@@ -91,7 +91,55 @@ static void null_device_is_known_by_type_and_number(void)
 	expect(!fd_is_null_device(temp_dir()));
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void piled_descriptors_close_together_and_no_others(void)
+{
+	struct fd_pile pile;
+	int fds[5], gone[5], none = -1;
+
+	fd_pile_init(&pile);
+	for (int i = 0; i < 5; i++)
+		gone[i] = fds[i] = dup(1);
+	for (int i = 4; i >= 0; i--)
+		if (i != 2)
+			fd_pile_put(&pile, &fds[i]);
+	fd_pile_put(&pile, &none);
+	expect(fds[0] < 0 && pile.n == 4);
+	for (int i = 0; i < 5; i++)
+		expect(is_open(gone[i]));
+	fd_pile_close(&pile);
+	for (int i = 0; i < 5; i++)
+		expect(is_open(gone[i]) == (i == 2));
+	close(fds[2]);
+}
+
+static void a_pile_waits_only_while_there_are_descriptors_left(void)
+{
+	struct fd_pile few = { .limit = 1000 };
+	int first = dup(1), second = dup(1), gone = first, last = second, alone = dup(1), single = alone;
+
+	fd_pile_put(NULL, &alone);
+	expect(alone < 0 && !is_open(single));
+	fd_pile_put(&few, &first);
+	expect(is_open(gone));
+	few.limit = second + 10;
+	fd_pile_put(&few, &second);
+	expect(!is_open(gone) && !is_open(last) && few.n == 0);
+	for (int i = 0; i < FD_PILE_MAX + 1; i++) {
+		int fd = dup(1);
+
+		few.limit = 1000;
+		fd_pile_put(&few, &fd);
+	}
+	expect(few.n == 0);
+}
+
 /* Last: it closes descriptors below the temporary directory's. */
 TAP_MAIN(CASE(only_regular_files_are_read), CASE(links_are_followed_only_when_asked), CASE(size_is_bounded),
 	 CASE(atomic_write_replaces_links_and_leaves_no_temporary), CASE(null_device_is_known_by_type_and_number),
+	 CASE(piled_descriptors_close_together_and_no_others), CASE(a_pile_waits_only_while_there_are_descriptors_left),
 	 CASE(close_others_keeps_what_is_named))
