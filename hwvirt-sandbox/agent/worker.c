@@ -100,7 +100,7 @@ static int create(struct worker *w, struct err *e)
 	w->cgroup_made = true;
 	r = init_open_sources(p, &userns, &a, &in.sources, e);
 	if (r == 0)
-		r = init_fork(&in, true, &w->init, &w->pid, &w->pidfd, e);
+		r = init_fork(&in, claim, &w->init, &w->pid, &w->pidfd, e);
 	rootfs_close_sources(&p->rootfs, &in.sources);
 	if (r == 0)
 		r = init_prepare(p, &in, w->pid, e);

@@ -38,6 +38,14 @@ static int open_child(int dir, const char *name, int flags)
 	return open_how(dir, name, flags | O_NOFOLLOW, SYS_RESOLVE_BENEATH | SYS_RESOLVE_NO_SYMLINKS | SYS_RESOLVE_NO_MAGICLINKS);
 }
 
+int path_make_child(int dir, const char *name, mode_t mode, struct err *e)
+{
+	const uint64_t within = SYS_RESOLVE_BENEATH | SYS_RESOLVE_NO_XDEV | SYS_RESOLVE_NO_SYMLINKS | SYS_RESOLVE_NO_MAGICLINKS;
+	int fd = mkdirat(dir, name, mode) < 0 ? -1 : open_how(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, within);
+
+	return fd < 0 ? err_errno(e, "%s", name) : fd;
+}
+
 /* What is left of a walk through a root: the directory reached so far, its name for messages, and what is still to come. */
 struct walk {
 	int root; /* borrowed */

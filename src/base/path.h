@@ -18,6 +18,9 @@ must_check int path_open_in(int root, const char *path, int flags, struct err *e
  * A dangling symbolic link on the way is followed inside the root and its target is created. */
 must_check int path_mkdir_in(int root, const char *path, mode_t mode, struct err *e);
 
+/* Makes a directory that must be missing, and opens it, O_PATH. Nothing is mounted on it: it is in the file system of dir. */
+must_check int path_make_child(int dir, const char *name, mode_t mode, struct err *e);
+
 /* Returns an O_PATH descriptor of `path`, created as an empty regular file (0644, parents 0755) when missing. */
 must_check int path_touch_in(int root, const char *path, struct err *e);
 

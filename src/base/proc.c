@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -188,6 +189,18 @@ void proc_reset_signals(uint64_t which)
 			(void)syscall(SYS_rt_sigaction, sig, by_default, NULL, 8);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+uid_t proc_euid(void)
+{
+	return (uid_t)getauxval(AT_EUID);
+}
+
+bool proc_by_descriptor(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+
+	return name && !strncmp(name, "/dev/fd/", 8);
 }
 
 int64_t clock_ms(void)

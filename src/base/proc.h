@@ -38,5 +38,11 @@ void proc_reset_signals(uint64_t which);
 #define PROC_SIGNAL(sig)   (1ull << ((sig) - 1))
 #define PROC_SIGNALS_ALL   (~0ull)
 
+/* The effective user id that the program began with, without asking the kernel. */
+uid_t proc_euid(void);
+
+/* Has the program been executed by a descriptor of it, as its sealed copy is? The kernel's word, but a caller can do it, too. */
+bool proc_by_descriptor(void);
+
 /* Monotonic milliseconds. */
 int64_t clock_ms(void);

@@ -24,6 +24,18 @@ static int verify(int fd, struct err *e)
 	return 0;
 }
 
+static int write_text(int fd, const char *path, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+	ssize_t n = RETRY(write(fd, text, len));
+
+	if (n < 0)
+		return err_errno(e, "%s", path);
+	if ((size_t)n != len)
+		return err_set(e, EIO, "%s: short write", path);
+	return 0;
+}
+
 static int make_instance(bool full)
 {
 	const unsigned attrs = SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV | SYS_MOUNT_ATTR_NOEXEC;
@@ -40,18 +52,7 @@ static int make_instance(bool full)
 	return sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, attrs);
 }
 
-int proc_fs_open(bool full, struct err *e)
-{
-	auto_fd int fd = make_instance(full);
-
-	if (fd >= 0)
-		return take_fd(&fd);
-	if (errno == ENOSYS)
-		return err_set(e, ENOSYS, "the kernel lacks the mount system calls, drupe needs Linux 5.14 or later");
-	return proc_fs_open_host(e);
-}
-
-int proc_fs_open_host(struct err *e)
+static int open_mounted(struct err *e)
 {
 	auto_fd int fd = openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -60,6 +61,33 @@ int proc_fs_open_host(struct err *e)
 	if (verify(fd, e) < 0)
 		return -e->code;
 	return take_fd(&fd);
+}
+
+int proc_fs_open(bool full, struct err *e)
+{
+	auto_fd int fd = make_instance(full);
+
+	if (fd >= 0)
+		return take_fd(&fd);
+	if (errno == ENOSYS)
+		return err_set(e, ENOSYS, "the kernel lacks the mount system calls, drupe needs Linux 5.14 or later");
+	return open_mounted(e);
+}
+
+int proc_fs_write_host(const char *path, const char *text, struct err *e)
+{
+	struct sys_open_how how = {
+		.flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = SYS_RESOLVE_NO_SYMLINKS | SYS_RESOLVE_NO_MAGICLINKS,
+	};
+	auto_fd int fd = RETRY(sys_openat2(AT_FDCWD, path, &how));
+	struct statfs fs;
+
+	if (fd < 0 || RETRY(fstatfs(fd, &fs)) < 0)
+		return err_errno(e, "%s", path);
+	if (fs.f_type != SYS_PROC_SUPER_MAGIC)
+		return err_set(e, EINVAL, "%s is not of a procfs", path);
+	return write_text(fd, path, text, e);
 }
 
 /* "self" and "thread-self" are links, and links are not followed: puts what they stand for in front of the rest. */
@@ -102,16 +130,11 @@ int proc_fs_file(int proc_fd, const char *name, int flags, struct err *e)
 
 int proc_fs_write(int proc_fd, const char *name, const char *text, struct err *e)
 {
+	char path[NAME_MAX_LEN];
 	auto_fd int fd = proc_fs_file(proc_fd, name, O_WRONLY | O_NOFOLLOW, e);
-	size_t len = strlen(text);
 
 	if (fd < 0)
 		return fd;
-	ssize_t n = RETRY(write(fd, text, len));
-
-	if (n < 0)
-		return err_errno(e, "/proc/%s", name);
-	if ((size_t)n != len)
-		return err_set(e, EIO, "/proc/%s: short write", name);
-	return 0;
+	snprintf(path, sizeof(path), "/proc/%s", name);
+	return write_text(fd, path, text, e);
 }

@@ -14,11 +14,12 @@
  * checks, with NO_XDEV as the guard. */
 must_check int proc_fs_open(bool full, struct err *e);
 
-/* The procfs mounted at /proc: for the runtime, which sees the host's, on behalf of its own children. */
-must_check int proc_fs_open_host(struct err *e);
-
 /* Opens a file of the instance: "self/attr/exec", "sys/net/ipv4/ip_forward". */
 must_check int proc_fs_file(int proc_fd, const char *name, int flags, struct err *e);
 
 /* Writes text to a file of the instance in one write(2). *e: "/proc/NAME: REASON". */
 must_check int proc_fs_write(int proc_fd, const char *name, const char *text, struct err *e);
+
+/* The same for "/proc/PID/..." as it is mounted: for the runtime, which sees the host's, on behalf of a child of its own. No link is
+ * followed, and the file must be of a procfs. */
+must_check int proc_fs_write_host(const char *path, const char *text, struct err *e);

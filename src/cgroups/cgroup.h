@@ -115,6 +115,9 @@ must_check int cgroup_hold(const struct cgroup_plan *p, pid_t *holder, struct er
 /* Ends and reaps the holder, if there is one, and sets it to 0. */
 void cgroup_let_go(pid_t *holder);
 
+/* What a process can be born by in the plan's cgroup, with CLONE_INTO_CGROUP: dir_fd, which is a descriptor of it; or -1. */
+int cgroup_birth(const struct cgroup_plan *p, int dir_fd);
+
 /* v2 mode: a descriptor of the directory for CLONE_INTO_CGROUP. -ENOENT without *e being an error when the mode has none to offer
  * (v1, hybrid, disabled, a unit of a user's systemd): use cgroup_join() then. */
 int cgroup_open(const struct cgroup_ref *r, struct err *e);

@@ -15,10 +15,20 @@
 #include <fcntl.h>
 #include <string.h>
 
-int cgroup_open(const struct cgroup_ref *r, struct err *e)
+static bool bears(const struct cgroup_ref *r)
 {
 	/* Who is not root may not move processes from one part of the tree to another; systemd may. */
-	if (r->mode != CGROUP_MODE_V2 || !r->n_dirs || (r->scope && cg_unit_is_users(r)))
+	return r->mode == CGROUP_MODE_V2 && r->n_dirs && !(r->scope && cg_unit_is_users(r));
+}
+
+int cgroup_birth(const struct cgroup_plan *p, int dir_fd)
+{
+	return p->no_birth || !bears(&p->ref) ? -1 : dir_fd;
+}
+
+int cgroup_open(const struct cgroup_ref *r, struct err *e)
+{
+	if (!bears(r))
 		return err_set(e, ENOENT, "there is no cgroup to start a process in");
 	int fd = openat(AT_FDCWD, r->dirs[0].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -42,7 +42,7 @@ int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e)
 /* 1: it is not there. */
 static int lock_dir(const char *path, int *claim, struct err *e)
 {
-	auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno == ENOENT ? 1 : err_errno(e, "cgroup %s", path);
@@ -133,7 +133,7 @@ int cg_is_populated(const struct cgroup_dir *d, bool *out, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct cg_pids members = { .arena = &a };
-	auto_fd int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(e, "cgroup %s", d->path);

@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 #include "base/fd.h"
+#include "base/proc.h"
 #include "base/self.h"
 #include "cli/log_file.h"
 
@@ -98,7 +99,7 @@ static bool in_initial_userns(void)
 /* Root in a user namespace, as rootless podman has it, cannot write /run; a real root's XDG_RUNTIME_DIR is some session's. */
 static bool is_rootless(void)
 {
-	return geteuid() != 0 || (!str_eq(getenv("USER"), "root") && !in_initial_userns());
+	return proc_euid() != 0 || (!str_eq(getenv("USER"), "root") && !in_initial_userns());
 }
 
 /* The sticky bit keeps clean-up of XDG_RUNTIME_DIR away from containers that live longer than a few hours. */
@@ -122,7 +123,7 @@ static int find_root(struct cli *c, const struct command *cmd, struct err *e)
 		return 0;
 	if (xdg && *xdg)
 		c->rt.root = arena_printf(c->arena, "%s/drupe", xdg);
-	else if (geteuid() != 0 && !cmd->no_root)
+	else if (proc_euid() != 0 && !cmd->no_root)
 		return err_set(e, ENOENT, "no state directory: neither --root nor XDG_RUNTIME_DIR is set");
 	return xdg && *xdg && cmd->creates ? make_sticky(c->rt.root, e) : 0;
 }
@@ -169,7 +170,8 @@ static int prepare(const struct command *cmd, char **argv, const void *opts, str
 {
 	if (cmd->only_looks)
 		return 0;
-	(void)signal(SIGXFSZ, SIG_IGN);
+	if (!proc_by_descriptor())
+		(void)signal(SIGXFSZ, SIG_IGN);
 	if (cmd->enters && self_seal(argv, e) < 0)
 		return err_in(e, "sealed copy of the program");
 	umask(022);

@@ -21,7 +21,7 @@ int cli_plan(struct cli *c, const struct oci_spec *spec, const struct plan_optio
 	const struct oci_spec *ours = spec;
 	struct vm_plan vm;
 	struct host host;
-	int r = host_probe(c->arena, true, &host, e);
+	int r = host_probe(c->arena, HOST_ALL, &host, e);
 
 	*guest = (struct plan){ 0 };
 	if (r == 0 && vm_isolation_of(spec, c->vm) == VM_ISOLATION_VM) {

@@ -191,7 +191,7 @@ static int run_spec(struct cli *c, void *opts, const struct opt_rest *rest, stru
 	(void)rest;
 	if (dir < 0)
 		return err_errno(e, "bundle %s", bundle);
-	if ((r = host_probe(c->arena, true, &host, e)) < 0)
+	if ((r = host_probe(c->arena, HOST_CGROUPS, &host, e)) < 0)
 		return r;
 	spec_template(f->rootless, host.cgroup_mode == CGROUP_MODE_V2, &out);
 	return write_new(dir, f->config ? f->config : "config.json", &out, e);

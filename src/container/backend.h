@@ -14,8 +14,8 @@ struct backend {
 	int (*plan)(const struct oci_spec *spec, const struct plan_options *o, const struct host *h, struct arena *a, struct plan *out,
 		    struct err *e);
 	/* Forks the process that is the container's to the outside, up to its waiting for GO (init/init.h); sets chan, pid and pidfd of
-	 * k. in->cgroup_fd is -1 afterwards where it is still to join. */
-	int (*launch)(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e);
+	 * k. place: as of init_fork(). in->cgroup_fd is -1 afterwards where it is still to join. */
+	int (*launch)(struct created *k, struct init *in, int place, struct arena *a, struct err *e);
 };
 
 extern const struct backend backend_os, backend_vm; /* backend_os.c, backend_vm.c */

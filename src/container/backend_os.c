@@ -50,12 +50,12 @@ static int open_inputs(const struct plan *p, struct arena *a, struct init *in, s
 	return init_open_sources(p, &userns, a, &in->sources, e);
 }
 
-static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
+static int launch(struct created *k, struct init *in, int place, struct arena *a, struct err *e)
 {
 	int r = open_inputs(k->plan, a, in, e);
 
 	if (r == 0)
-		r = init_fork(in, born_in_cgroup, &k->chan, &k->pid, &k->pidfd, e);
+		r = init_fork(in, place, &k->chan, &k->pid, &k->pidfd, e);
 	/* Init has its own copies. */
 	rootfs_close_sources(&k->plan->rootfs, &in->sources);
 	return r;

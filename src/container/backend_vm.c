@@ -69,16 +69,15 @@ static const char *inherit_dir(const struct container *c, struct arena *a)
 	return inherit(openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), a);
 }
 
-static int launch(struct created *k, struct init *in, bool born_in_cgroup, struct arena *a, struct err *e)
+static int launch(struct created *k, struct init *in, int place, struct arena *a, struct err *e)
 {
 	const char *program;
 	struct chan theirs;
-	struct err ignored;
 	int r = prepare(a, &program, &k->chan, &theirs, e);
 
 	if (r < 0)
 		return r;
-	auto_fd int cgroup = !born_in_cgroup || k->plan->cgroup.no_birth ? -1 : cgroup_open(&k->plan->cgroup.ref, &ignored);
+	int cgroup = cgroup_birth(&k->plan->cgroup, place);
 	pid_t pid = proc_fork(0, &k->pidfd, cgroup, e);
 
 	if (pid == 0) {

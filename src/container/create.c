@@ -38,6 +38,27 @@ static bool wants_cgroups(const struct runtime *rt, const struct oci_spec *spec)
 	return wanted;
 }
 
+bool wants_lsm(const struct oci_process *p)
+{
+	return (p->apparmor_profile && *p->apparmor_profile) || (p->selinux_label && *p->selinux_label);
+}
+
+/* What this container makes us want to know of the host. */
+static unsigned wants(const struct runtime *rt, const struct oci_spec *spec)
+{
+	unsigned what = HOST_NAMESPACES;
+
+	if (wants_cgroups(rt, spec))
+		what |= HOST_CGROUPS;
+	if (rt->cgroup.manager == CGROUP_MANAGER_SYSTEMD)
+		what |= HOST_OWN_CGROUP;
+	if (spec->linux_->intel_rdt)
+		what |= HOST_RESCTRL;
+	if ((spec->process && wants_lsm(spec->process)) || spec->linux_->mount_label)
+		what |= HOST_LSM;
+	return what;
+}
+
 static int make_plan(const struct runtime *rt, const char *id, const struct create_options *o, const struct backend *backend,
 		     const struct oci_spec *spec, const char *bundle, struct arena *a, const struct plan **out, struct err *e)
 {
@@ -56,7 +77,7 @@ static int make_plan(const struct runtime *rt, const char *id, const struct crea
 	int r = check_preserved(po.preserve_fds + po.listen_fds, e);
 
 	if (r == 0)
-		r = host_probe(a, wants_cgroups(rt, spec), h, e);
+		r = host_probe(a, wants(rt, spec), h, e);
 	if (r == 0)
 		r = backend->plan(spec, &po, h, a, p, e);
 	*out = p;
@@ -231,7 +252,7 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	if (r == 0 && !to_start)
 		r = in.listen_fd = store_listen(&k->c, e);
 	if (r >= 0)
-		r = k->backend->launch(k, &in, !k->holder, a, e);
+		r = k->backend->launch(k, &in, k->holder ? -1 : k->claim, a, e);
 	close_fd(&in.listen_fd);
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		close_fd(&in.ns_fds[i]);

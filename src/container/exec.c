@@ -252,7 +252,7 @@ static int make_plan(struct exec *x, const struct runtime *rt, struct err *e)
 	if (r == 0 && x->vm)
 		return plan_for_guest(x, po.preserve_fds + po.listen_fds, e);
 	if (r == 0)
-		r = host_probe(x->arena, !str_eq(x->c->state->cgroup_manager, "disabled"), &h, e);
+		r = host_probe(x->arena, wants_lsm(x->process) ? HOST_LSM : 0, &h, e);
 	return r < 0 ? r : plan_exec(x->spec, x->process, &po, &h, x->arena, &x->plan, e);
 }
 

@@ -6,6 +6,9 @@
 
 const char *read_boot_id(struct arena *a);
 
+/* Does the process ask for a label of a security module? */
+bool wants_lsm(const struct oci_process *p);
+
 /* The status as it is now, from a container opened by store_open(). */
 enum container_status container_status(const struct container *c);
 

@@ -49,7 +49,7 @@ static int plan_mounts(const struct change *x, const struct oci_mount_list *list
 	struct rootfs_options o = { .no_pivot = x->c->state->no_pivot };
 	struct oci_spec spec = *x->spec;
 	struct host h;
-	int r = host_probe(x->arena, true, &h, e);
+	int r = host_probe(x->arena, HOST_ALL, &h, e);
 
 	if (r < 0)
 		return r;

@@ -143,7 +143,7 @@ static int guess_cgroup(const struct runtime *rt, const char *id, const struct o
 	const struct oci_spec spec = { .oci_version = "1.0.0", .linux_ = &linux_, .hooks = &no_hooks };
 	struct cgroup_plan plan = { 0 };
 	struct host h;
-	int r = host_probe(a, true, &h, e);
+	int r = host_probe(a, HOST_CGROUPS | HOST_OWN_CGROUP, &h, e);
 
 	if (r == 0)
 		r = cgroup_plan_build(&spec, id, &rt->cgroup, &h, a, &plan, e);
@@ -193,7 +193,7 @@ static void guess_groups(const char *id, const struct oci_spec *config, struct a
 	struct host h;
 	struct err ignored;
 
-	if (!config->linux_->intel_rdt || host_probe(a, true, &h, &ignored) < 0 ||
+	if (!config->linux_->intel_rdt || host_probe(a, HOST_RESCTRL, &h, &ignored) < 0 ||
 	    resctrl_plan_build(config, id, &h, a, &plan, &ignored) < 0)
 		return;
 	*ref = plan.ref;

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "base/retry.h"
 #include "base/str.h"
 #include "base/sys.h"
@@ -72,7 +73,7 @@ static int open_root(const char *root, struct err *e)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, "--root: %s", root);
-	if (st.st_uid != geteuid())
+	if (st.st_uid != proc_euid())
 		return err_set(e, EPERM, "--root: %s belongs to user %u", root, st.st_uid);
 	/* Other users' eyes have no business here; an older or foreign directory is put right (CVE-2024-25621 is the class). */
 	if ((st.st_mode & 077) && fchmod(fd, (st.st_mode & S_ISVTX) | 0700) < 0)

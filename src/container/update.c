@@ -20,7 +20,7 @@ static int limit(struct container *c, const struct oci_resources *update, struct
 	int r = store_load_resources(c, a, &old, e);
 
 	if (r == 0)
-		r = host_probe(a, true, &h, e);
+		r = host_probe(a, HOST_CGROUPS | HOST_OWN_CGROUP, &h, e);
 	if (r < 0)
 		return r;
 	cgroup_from_state(c->state, a, &ref);
@@ -103,7 +103,7 @@ static int make_class(struct container *c, const char *lines, struct arena *a, s
 	struct host h;
 
 	cgroup_from_state(c->state, a, &source.cgroup);
-	if (host_probe(a, true, &h, e) < 0 || resctrl_plan_build(&spec, c->id, &h, a, &plan, e) < 0 ||
+	if (host_probe(a, HOST_CGROUPS | HOST_RESCTRL, &h, e) < 0 || resctrl_plan_build(&spec, c->id, &h, a, &plan, e) < 0 ||
 	    resctrl_claim(&plan, &claimed, e) < 0 || save_class(c, &claimed, a, e) < 0)
 		return -e->code;
 	int r = resctrl_create(&plan, &made, e);

@@ -42,9 +42,19 @@ struct host {
 	const char *v2_controllers; /* cgroup.controllers at the root of the v2 mount: "cpu io memory"; "" when none */
 };
 
-/* Looks at the running system. Strings live in *a. Without `cgroups`, nothing of cgroups is looked at and the mode is CGROUP_MODE_NONE:
- * for a caller that asked for none of them (--cgroup-manager disabled), whose cgroup file system may even hang. */
-must_check int host_probe(struct arena *a, bool cgroups, struct host *out, struct err *e);
+/* What somebody may want to know, as each costs system calls of every container. */
+enum {
+	HOST_CGROUPS = 1 << 0,    /* cgroup_mode, hier, v2_controllers; where they were not asked for, their file system may even hang */
+	HOST_OWN_CGROUP = 1 << 1, /* hier[].own, elsewhere "/" on v2 for root, who gets a path of its own */
+	HOST_NAMESPACES = 1 << 2, /* ns_supported */
+	HOST_RESCTRL = 1 << 3,
+	HOST_LSM = 1 << 4,        /* apparmor, selinux */
+	HOST_ALL = (1 << 5) - 1,
+};
+
+/* Looks at the running system: for what is asked (HOST_*), and for what is not listed there. The rest is false, 0 or "", the mode
+ * CGROUP_MODE_NONE. Strings live in *a. */
+must_check int host_probe(struct arena *a, unsigned what, struct host *out, struct err *e);
 
 /* For tests: a host as root with every capability (41), no LSM, all namespaces, and the given cgroup mode: for V1 and HYBRID the
  * hierarchies cpu, cpuacct, cpuset, memory, devices, freezer, blkio, pids, name=systemd. */

@@ -1,12 +1,13 @@
 /* What kernel and machine are we on?
  *
- * Every start of a container pays for this, so each file is read once and nothing is asked that nobody wants to know. The kind of
- * cgroups is told by the file system at /sys/fs/cgroup; only where that is not cgroup2 (which is a complete answer) is the mount
- * table read, and joined with /proc/self/cgroup by the names of the controllers.
+ * Every start of a container pays for this, so each file is read once and nothing is looked at that the caller does not want to
+ * know. The kind of cgroups is told by the file system at /sys/fs/cgroup; only where that is not cgroup2 (which is a complete
+ * answer) is the mount table read, and joined with /proc/self/cgroup by the names of the controllers.
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mountinfo.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/host_internal.h"
@@ -50,13 +51,11 @@ static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 	return 0;
 }
 
-/* What is not known cannot be read. From the last one in our header on this takes two calls on most kernels. */
+/* What is not known cannot be read. What is in the bounding set is known: from there on this takes one call on most hosts. */
 static void probe_cap_last(struct host *h)
 {
-	unsigned last = CAP_LAST_CAP;
+	unsigned last = h->caps_bounding ? 63 - (unsigned)__builtin_clzll(h->caps_bounding) : 0;
 
-	while (last && prctl(PR_CAPBSET_READ, (unsigned long)last, 0ul, 0ul, 0ul) < 0)
-		last--;
 	while (prctl(PR_CAPBSET_READ, (unsigned long)last + 1, 0ul, 0ul, 0ul) >= 0)
 		last++;
 	h->cap_last = last;
@@ -88,10 +87,17 @@ static uint64_t namespace_flag(const char *name)
 	return 0;
 }
 
+/* A kernel without user namespaces has only the first one. */
+static void probe_userns(struct host *h)
+{
+	struct stat st;
+
+	h->initial_userns = stat("/proc/self/ns/user", &st) < 0 || st.st_ino == INITIAL_USERNS;
+}
+
 static int probe_namespaces(struct host *h, struct err *e)
 {
 	alignas(struct dir_entry) char list[2048]; /* there are ten names */
-	struct stat st;
 	auto_fd int dir = openat(AT_FDCWD, "/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	long n = dir < 0 ? -1 : syscall(SYS_getdents64, dir, list, sizeof(list));
 
@@ -99,8 +105,6 @@ static int probe_namespaces(struct host *h, struct err *e)
 		return err_errno(e, "/proc/self/ns");
 	for (const char *at = list; at < list + n; at += ((const struct dir_entry *)(const void *)at)->len)
 		h->ns_supported |= namespace_flag(((const struct dir_entry *)(const void *)at)->name);
-	/* A kernel without user namespaces has only the first one. */
-	h->initial_userns = fstatat(dir, "user", &st, 0) < 0 || st.st_ino == INITIAL_USERNS;
 	return 0;
 }
 
@@ -250,14 +254,15 @@ static void parse_own_v2(char *own, struct arena *a, struct host *h)
 	h->cgroup_mode = CGROUP_MODE_V2;
 }
 
-static int probe_hierarchies(struct arena *a, struct arena *tmp, struct host *h, struct err *e)
+static int probe_hierarchies(struct arena *a, struct arena *tmp, bool own_wanted, struct host *h, struct err *e)
 {
 	struct statfs fs;
-	char *own, *mounts;
+	char nowhere[] = "", *own = nowhere, *mounts;
+	bool v2 = statfs(CGROUP_ROOT, &fs) == 0 && (unsigned long)fs.f_type == SYS_CGROUP2_SUPER_MAGIC;
 
-	if (file_read_value(AT_FDCWD, "/proc/self/cgroup", 16384, tmp, &own, e) < 0)
+	if ((!v2 || own_wanted) && file_read_value(AT_FDCWD, "/proc/self/cgroup", 16384, tmp, &own, e) < 0)
 		return e->code == ENOENT ? 0 : -e->code; /* a kernel without cgroups */
-	if (statfs(CGROUP_ROOT, &fs) == 0 && (unsigned long)fs.f_type == SYS_CGROUP2_SUPER_MAGIC) {
+	if (v2) {
 		parse_own_v2(own, a, h);
 		return 0;
 	}
@@ -267,12 +272,12 @@ static int probe_hierarchies(struct arena *a, struct arena *tmp, struct host *h,
 	return 0;
 }
 
-static int probe_cgroups(struct arena *a, struct arena *tmp, struct host *h, struct err *e)
+static int probe_cgroups(struct arena *a, struct arena *tmp, bool own_wanted, struct host *h, struct err *e)
 {
 	struct err ignored;
 	char *text;
 
-	if (probe_hierarchies(a, tmp, h, e) < 0)
+	if (probe_hierarchies(a, tmp, own_wanted, h, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < h->n_hier; i++) {
 		if (!h->hier[i].v2)
@@ -324,16 +329,20 @@ static int probe_resctrl(struct arena *a, struct arena *tmp, struct host *h, str
 	return 0;
 }
 
-int host_probe(struct arena *a, bool cgroups, struct host *out, struct err *e)
+int host_probe(struct arena *a, unsigned what, struct host *out, struct err *e)
 {
 	auto_arena struct arena tmp = { 0 }; /* the texts */
-	struct host h = { .euid = geteuid(), .v2_controllers = "" };
+	struct host h = { .euid = proc_euid(), .v2_controllers = "" };
+	bool own = (what & HOST_OWN_CGROUP) || h.euid != 0;
 
-	if (probe_status(&h, &tmp, e) < 0 || (cgroups && probe_cgroups(a, &tmp, &h, e) < 0) || probe_resctrl(a, &tmp, &h, e) < 0 ||
-	    probe_namespaces(&h, e) < 0)
+	if (probe_status(&h, &tmp, e) < 0 || ((what & HOST_CGROUPS) && probe_cgroups(a, &tmp, own, &h, e) < 0) ||
+	    ((what & HOST_RESCTRL) && probe_resctrl(a, &tmp, &h, e) < 0) ||
+	    ((what & HOST_NAMESPACES) && probe_namespaces(&h, e) < 0))
 		return err_in(e, "host");
+	probe_userns(&h);
 	probe_cap_last(&h);
-	probe_lsm(&h, &tmp);
+	if (what & HOST_LSM)
+		probe_lsm(&h, &tmp);
 	*out = h;
 	return 0;
 }

@@ -54,9 +54,10 @@ _Noreturn void init_run(struct init *in);
 must_check int init_open_sources(const struct plan *p, const struct rootfs_userns *u, struct arena *a, struct rootfs_sources *out,
 				 struct err *e);
 
-/* Forks init, by a stage where one is needed. born_in_cgroup: where the kernel can do that; else init_prepare() moves it there. *chan is
+/* Forks init, by a stage where one is needed. place: a descriptor of its cgroup (borrowed), in which it is born where
+ * the kernel can do that; else, or with -1, init_prepare() moves it there. *chan is
  * to be closed also on failure, and *pid, once it is set, to be ended. */
-must_check int init_fork(struct init *in, bool born_in_cgroup, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
+must_check int init_fork(struct init *in, int place, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
 /* What only the runtime may do to init, before GO. */
 must_check int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct err *e);

@@ -42,19 +42,17 @@ static int await_stage(struct chan *chan, pid_t stage, pid_t *pid, int *pidfd, s
 	return 0;
 }
 
-int init_fork(struct init *in, bool born_in_cgroup, struct chan *chan, pid_t *init, int *init_pidfd, struct err *e)
+int init_fork(struct init *in, int place, struct chan *chan, pid_t *init, int *init_pidfd, struct err *e)
 {
 	const struct plan *p = in->plan;
 	/* Devices are moved to where init is, so it must have joined. */
 	bool stage = stage_needed(&p->ns) || (p->net.n_devices && p->ns.n_join);
 	struct chan ours, theirs;
-	struct err no_cgroup_fd;
-	auto_fd int cgroup = !born_in_cgroup || p->cgroup.no_birth ? -1 : cgroup_open(&p->cgroup.ref, &no_cgroup_fd);
 	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
 
 	if (r < 0)
 		return r;
-	in->cgroup_fd = cgroup >= 0 ? cgroup : -1;
+	in->cgroup_fd = cgroup_birth(&p->cgroup, place);
 	pid_t pid = proc_fork(stage ? 0 : init_clone_flags(&p->ns), &pidfd, stage ? -1 : in->cgroup_fd, e);
 
 	if (pid == 0) {

@@ -36,6 +36,7 @@ struct mounts {
 	bool has_proc;             /* nobody else is there, and a procfs is mounted on /proc: no other place can be that */
 	uint64_t plain[PLAIN_MAX]; /* ids of mounts that are no procfs; 0: none */
 	size_t n_plain;
+	const char *empty; /* destination of the last tmpfs, in which the next one's mount point may be missing; a guess; may be NULL */
 };
 
 /* A new root: nothing is known any more. Consumes fd, also on failure. */

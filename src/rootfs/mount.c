@@ -20,6 +20,7 @@
 struct target {
 	int fd;       /* O_PATH, owned */
 	bool existed; /* it was there before we came */
+	bool plain;   /* neither the root nor in a procfs: we have made it while a procfs was on /proc */
 };
 
 static bool is_directory(int fd)
@@ -56,15 +57,41 @@ static int open_nofollow(int root, const struct mount_op *op, int source, struct
 	return t->fd < 0 ? err_errno(e, "%s", op->dest) : 0;
 }
 
+static bool is_just_below(const char *dir, const char *dest)
+{
+	size_t len = dir ? strlen(dir) : 0;
+
+	return len && strncmp(dest, dir, len) == 0 && dest[len] == '/' && dest[len + 1] && !strchr(dest + len + 1, '/');
+}
+
+/* A directory that is probably missing is made without a look. False: it is not as simple as that. */
+static bool make_target(const struct mounts *m, const char *dest, struct target *t)
+{
+	struct err ignored;
+	auto_fd int dir = path_open_in(m->root, m->empty, O_PATH | O_DIRECTORY, &ignored);
+	int fd = dir < 0 ? dir : path_make_child(dir, dest + strlen(m->empty) + 1, 0755, &ignored);
+
+	if (fd < 0)
+		return false;
+	/* No directory can be made in a procfs. */
+	*t = (struct target){ .fd = fd, .plain = m->has_proc };
+	fd_pile_put(m->done, &dir);
+	return true;
+}
+
 /* Opens the place to mount on; a missing one is made after the image of what comes there: source, or -1 for a directory. On success
  * t->fd is the caller's to close. */
-static int open_target(int root, const struct mount_op *op, int source, struct target *t, struct err *e)
+static int open_target(const struct mounts *m, const struct mount_op *op, int source, struct target *t, struct err *e)
 {
+	int root = m->root;
+
 	*t = (struct target){ .fd = -1, .existed = true };
 	if (proc_needs_plain_dir(op))
 		t->fd = proc_open_plain_dir(root, op->dest, e);
 	else if (op->dest_nofollow && !str_eq(op->dest, "/"))
 		return open_nofollow(root, op, source, t, e);
+	else if (source < 0 && is_just_below(m->empty, op->dest) && make_target(m, op->dest, t))
+		return 0;
 	else
 		t->fd = path_open_in(root, op->dest, O_PATH, e);
 	if (t->fd == -ENOENT) {
@@ -101,7 +128,9 @@ static int check_target(struct mounts *m, const struct sys_statx *at, int target
 {
 	if (m->has_proc && is_plain(m, at->mnt_id))
 		return 0;
-	int r = proc_check_target(m->root, target_fd, mount_fd, e);
+	/* While a procfs is on /proc, what is in none is not /proc either. */
+	bool plain = m->has_proc && tree_magic(target_fd) != SYS_PROC_SUPER_MAGIC;
+	int r = plain ? 1 : proc_check_target(m->root, target_fd, mount_fd, e);
 
 	if (r > 0)
 		m->plain[m->n_plain++ % PLAIN_MAX] = at->mnt_id;
@@ -109,10 +138,13 @@ static int check_target(struct mounts *m, const struct sys_statx *at, int target
 }
 
 /* Attaches; what is mounted on the root becomes the root. */
-static int attach(struct mounts *m, int mount_fd, int target_fd, struct err *e)
+static int attach(struct mounts *m, int mount_fd, const struct target *t, struct err *e)
 {
 	struct sys_statx at;
+	int target_fd = t->fd;
 
+	if (t->plain)
+		return tree_attach(mount_fd, target_fd, e);
 	if (look_at(target_fd, &at, e) < 0 || check_target(m, &at, target_fd, mount_fd, e) < 0 ||
 	    tree_attach(mount_fd, target_fd, e) < 0)
 		return -e->code;
@@ -205,7 +237,7 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 	const struct mount_op *op = &p->mounts[i];
 	struct target t;
 
-	if (open_target(m->root, op, -1, &t, e) < 0)
+	if (open_target(m, op, -1, &t, e) < 0)
 		return -e->code;
 	auto_fd int target = t.fd;
 	auto_fd int userns = take_fd(&s->userns[i]);
@@ -216,10 +248,12 @@ static int mount_fs(const struct rootfs_plan *p, struct rootfs_sources *s, size_
 	/* Before anything is copied from there: a link in the image may lead into a procfs. */
 	if (op->copy_up && proc_check_target(m->root, target, fd, e) < 0)
 		return -e->code;
-	if (prepare_fs(op, userns, &t, fd, e) < 0 || attach(m, fd, target, e) < 0)
+	if (prepare_fs(op, userns, &t, fd, e) < 0 || attach(m, fd, &t, e) < 0)
 		return -e->code;
 	/* By no link, and only a procfs can be there; in a container that runs already, not for long. */
 	m->has_proc |= !s->keep && str_eq(op->dest, "/proc");
+	if (str_eq(op->fstype, "tmpfs"))
+		m->empty = op->dest;
 	if (op->kind == MOUNT_CGROUP_V1 && cgroup_mount_fill(p, s, op, fd, e) < 0)
 		return -e->code;
 	int r = 0;
@@ -262,11 +296,11 @@ static int mount_bind(struct rootfs_sources *s, size_t i, const struct mount_op 
 
 	if (s->links[i])
 		return copy_link(m->root, op, s->links[i], e);
-	if (open_target(m->root, op, fd, &t, e) < 0)
+	if (open_target(m, op, fd, &t, e) < 0)
 		return -e->code;
 	auto_fd int target = t.fd;
 
-	if (attach(m, fd, target, e) < 0)
+	if (attach(m, fd, &t, e) < 0)
 		return -e->code;
 	if (s->keep)
 		s->mounts[i] = take_fd(&fd);

@@ -98,7 +98,7 @@ bool proc_needs_plain_dir(const struct mount_op *op)
 static int open_linkless(int root, const char *path)
 {
 	struct sys_open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_SYMLINKS,
 	};
 	int fd = -1;
@@ -111,10 +111,19 @@ static int open_linkless(int root, const char *path)
 	return fd;
 }
 
+/* Not a directory: is it the last component? Keeps errno. */
+static bool is_no_dir(int root, const char *dest, int code)
+{
+	struct err ignored;
+	auto_fd int fd = code == ENOTDIR ? path_open_in(root, dest, O_PATH | O_NOFOLLOW, &ignored) : -1;
+
+	errno = code;
+	return fd >= 0;
+}
+
 int proc_open_plain_dir(int root, const char *dest, struct err *e)
 {
 	auto_fd int fd = open_linkless(root, dest);
-	struct stat st;
 
 	if (fd < 0 && errno == ENOENT) {
 		auto_fd int made = path_mkdir_in(root, dest, 0755, e);
@@ -123,9 +132,9 @@ int proc_open_plain_dir(int root, const char *dest, struct err *e)
 			return made;
 		fd = open_linkless(root, dest);
 	}
-	if (fd < 0 && errno != ELOOP)
+	if (fd < 0 && errno != ELOOP && !is_no_dir(root, dest, errno))
 		return err_errno(e, "%s", dest);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (fd < 0)
 		return err_set(e, EINVAL, "the mount point must be a directory, with no symbolic link on the way");
 	return take_fd(&fd);
 }

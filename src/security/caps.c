@@ -127,6 +127,7 @@ void caps_plan(const struct oci_caps *c, const struct sec_options *o, const stru
 	out->ambient = parse_set(&c->ambient, &c->permitted, "ambient");
 
 	/* A new user namespace begins with every capability the kernel knows. Outside of one we can only hand down our own. */
+	out->last = h->cap_last < 63 ? h->cap_last : 63;
 	uint64_t known = h->cap_last >= 63 ? UINT64_MAX : (2ull << h->cap_last) - 1;
 	uint64_t bounding = o->user_ns ? known : known & h->caps_bounding;
 	uint64_t held = o->user_ns ? known : bounding & h->caps_permitted;
@@ -148,7 +149,7 @@ void caps_plan(const struct oci_caps *c, const struct sec_options *o, const stru
 
 int caps_drop_bounding(const struct sec_caps *c, struct err *e)
 {
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i <= (c->last ? c->last : 63); i++) {
 		if (c->bounding >> i & 1)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, (unsigned long)i, 0ul, 0ul, 0ul) == 0)
@@ -191,6 +192,9 @@ int caps_set(const struct sec_caps *c, struct err *e)
 
 int caps_set_ambient(const struct sec_caps *c, struct err *e)
 {
+	/* capset(2) has taken from it what is not both permitted and inheritable. */
+	if (!(c->permitted & c->inheritable))
+		return 0;
 	if (prctl(PR_CAP_AMBIENT, (unsigned long)PR_CAP_AMBIENT_CLEAR_ALL, 0ul, 0ul, 0ul) < 0)
 		return err_errno(e, "clearing the ambient capabilities");
 	for (unsigned i = 0; i < 64; i++)

@@ -21,11 +21,9 @@
 static int set_oom_score(pid_t pid, int value, struct err *e)
 {
 	char name[64], text[16];
-	auto_fd int proc_fd = proc_fs_open_host(e);
-
-	snprintf(name, sizeof(name), "%d/oom_score_adj", (int)pid);
+	snprintf(name, sizeof(name), "/proc/%d/oom_score_adj", (int)pid);
 	snprintf(text, sizeof(text), "%d", value);
-	if (proc_fd < 0 || proc_fs_write(proc_fd, name, text, e) < 0)
+	if (proc_fs_write_host(name, text, e) < 0)
 		return err_in(e, "process.oomScoreAdj %d", value);
 	return 0;
 }
@@ -82,14 +80,12 @@ static int step_bounding(const struct final *f, struct err *e)
 
 static int step_keep_caps(const struct final *f, struct err *e)
 {
-	(void)f;
-	return caps_keep(true, e);
+	return f->plan->uid ? caps_keep(true, e) : 0;
 }
 
 static int step_drop_keep_caps(const struct final *f, struct err *e)
 {
-	(void)f;
-	return caps_keep(false, e);
+	return f->plan->uid ? caps_keep(false, e) : 0;
 }
 
 /* The system calls themselves: libc's functions of these names would first stop the threads we do not have, by signals. */

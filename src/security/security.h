@@ -13,7 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct sec_caps { uint64_t bounding, permitted, effective, inheritable, ambient; };
+struct sec_caps {
+	uint64_t bounding, permitted, effective, inheritable, ambient;
+	unsigned last; /* the kernel's highest; 0: not known */
+};
 
 struct sec_rlimit { int resource; const char *name; uint64_t soft, hard; };
 

@@ -275,7 +275,7 @@ static void load(struct side *h, const char *bundle)
 
 	must((int)file_read(dir, "config.json", 1u << 20, true, &h->arena, &config, &e), &e);
 	must(oci_spec_parse(&h->arena, config, strlen(config), &h->spec, &e), &e);
-	must(host_probe(&h->arena, true, &facts, &e), &e);
+	must(host_probe(&h->arena, HOST_ALL, &facts, &e), &e);
 	must(plan_build(h->spec, &o, &facts, &h->arena, &h->plan, &e), &e);
 	must(guest_plan_check(&h->plan, &e), &e);
 }
@@ -369,7 +369,7 @@ static void do_pids_limit(struct side *h, char *rest)
 	struct err e;
 
 	update = (struct oci_resources){ .pids = &pids };
-	must(host_probe(&h->arena, true, &facts, &e), &e);
+	must(host_probe(&h->arena, HOST_ALL, &facts, &e), &e);
 	must(cgroup_update_plan(&h->plan.cgroup.ref, h->spec->linux_->resources, &update, &facts, &h->arena, &plan, &e), &e);
 	codec_cgroup_plan(&c, &plan);
 	must(codec_end(&c, "update", &e), &e);

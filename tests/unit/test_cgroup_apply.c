@@ -272,7 +272,7 @@ static void in_view(bool v2, void (*run)(struct view *v))
 		expect(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 		if (v2 && !enter_v2_view())
 			_exit(0);
-		expect_ok(host_probe(&a, true, &v.host, &err));
+		expect_ok(host_probe(&a, HOST_ALL, &v.host, &err));
 		expect(!v2 || v.host.cgroup_mode == CGROUP_MODE_V2);
 		snprintf(v.path, sizeof(v.path), "/drupe-test-%d/c1", (int)getpid());
 		if (v.host.cgroup_mode == CGROUP_MODE_NONE)

@@ -135,7 +135,7 @@ static void the_running_system_is_probed(void)
 	struct host h;
 	struct err e;
 
-	expect(host_probe(&a, true, &h, &e) == 0);
+	expect(host_probe(&a, HOST_ALL, &h, &e) == 0);
 	expect(h.euid == geteuid());
 	expect(h.cap_last >= 37 && h.cap_last < 64);
 	expect((h.ns_supported & SYS_CLONE_NEWNS) && (h.ns_supported & SYS_CLONE_NEWPID) && (h.ns_supported & SYS_CLONE_NEWUSER));
