@@ -109,8 +109,21 @@ static void drop_old_stack(void)
 	(void)madvise((void *)(to - OLD_STACK), OLD_STACK, MADV_DONTNEED);
 }
 
+/* Without libc, whose code is somewhere else. x86_64. */
+static inline long call_here(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+{
+	register uintptr_t fourth __asm__("r10") = 0, fifth __asm__("r8") = 0;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
 /* The program's code and constants, the headers last since they are read here. */
-static void drop_file_pages(void)
+static inline void drop_file_pages(void)
 {
 	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
 	const uintptr_t page = (uintptr_t)getauxval(AT_PAGESZ) - 1;
@@ -126,17 +139,18 @@ static void drop_file_pages(void)
 
 		/* Where nothing was relocated, this part is as it is in the file, too. */
 		if (constant || (headers[i].p_type == PT_GNU_RELRO && !moved))
-			(void)syscall(SYS_madvise, from, (constant ? (to + page) & ~page : to & ~page) - from, MADV_DONTNEED);
+			(void)call_here(SYS_madvise, from, (constant ? (to + page) & ~page : to & ~page) - from, MADV_DONTNEED);
 	}
 }
 
-/* Pages come back in blocks of 64 KiB around the one that is used: the last call is made from here, by what made those before. */
-void self_wait_small(int fd)
+/* Pages come back in blocks of 64 KiB around the one that is used: from the first that is given back on, all is in one place, which
+ * the alignment keeps from lying across two blocks. */
+__attribute__((aligned(512))) void self_wait_small(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	block_trim();
 	drop_old_stack();
 	drop_file_pages();
-	(void)syscall(SYS_ppoll, &p, 1ul, NULL, NULL, 0ul);
+	(void)call_here(SYS_ppoll, (uintptr_t)&p, 1, 0);
 }
