@@ -20,7 +20,7 @@ hook() {
 # tracing KIND...: hooks that write their kind and the status in their state.
 tracing() {
     local kind
-    for kind in "$@"; do hook "$kind" "echo $kind \$(jq -r .status) >>\"\$T\""; done
+    for kind in "$@"; do hook "$kind" "echo $kind \$($JQ -r .status) >>\"\$T\""; done
 }
 
 # Inside the container the trace file is /trace.
@@ -76,21 +76,21 @@ nothing_left() {
     [ "$(tr -cd '\n' <"$TRACE" | wc -c)" -le 1 ]
     grep -qF '"a/b":"x/y ' "$TRACE"
     grep -qF "\"bundle\":\"$BUNDLE\"" "$TRACE"
-    run -0 jq -cS 'del(.pid)' "$TRACE"
-    [ "$output" = "$(jq -ncS --arg id "$(container_id)" --arg b "$BUNDLE" '{ ociVersion: "1.3.0", id: $id, status: "creating", bundle: $b,
+    run -0 jq -c 'del(.pid)' "$TRACE"
+    [ "$output" = "$(jq -nc --arg id "$(container_id)" --arg b "$BUNDLE" '{ ociVersion: "1.3.0", id: $id, status: "creating", bundle: $b,
         annotations: { "a/b": "x/y \"quoted\" \n", empty: "" } }')" ]
 }
 
 @test "the state has no annotations where the config has none" {
     hook createRuntime 'cat >"$T"'
     run_container
-    [ "$(jq -c 'keys_unsorted' "$TRACE")" = '["ociVersion","id","status","pid","bundle"]' ]
+    [ "$(JQ=jq jq -c 'keys_unsorted' "$TRACE")" = '["ociVersion","id","status","pid","bundle"]' ]
 }
 
 @test "the pid is the host's for hooks of the runtime, the container's for hooks inside, and absent after the end" {
     local kind pid
     bind_trace
-    for kind in prestart createRuntime createContainer poststart poststop; do hook "$kind" "echo $kind \$(jq .pid) >>\"\$T\""; done
+    for kind in prestart createRuntime createContainer poststart poststop; do hook "$kind" "echo $kind \$($JQ .pid) >>\"\$T\""; done
     inside 'echo startContainer $(sed "s/.*\"pid\":\([0-9]*\).*/\1/") >>/trace'
     args /bin/sleep 100
     detached run -d --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$(container_id)"
@@ -346,7 +346,7 @@ refused() {
 @test "prestart and createRuntime hooks run in the runtime's namespaces, when the container's namespaces and mounts exist" {
     local kind
     for kind in prestart createRuntime; do
-        hook "$kind" 'pid=$(jq .pid)
+        hook "$kind" 'pid=$('"$JQ"' .pid)
             for n in mnt net uts ipc pid; do [ $(readlink /proc/self/ns/$n) = $(readlink /proc/'$$'/ns/$n) ] || echo moved $n; done >>"$T"
             [ $(readlink /proc/self/ns/net) != $(readlink /proc/$pid/ns/net) ] && echo other net >>"$T"
             nsenter -t $pid -m stat -f -c %T "$PWD/rootfs/proc" >>"$T"'
@@ -374,7 +374,7 @@ refused() {
 @test "what prestart and createContainer hooks mount below the rootfs's path in the container's mount namespace is there inside" {
     echo given >"$BATS_TEST_TMPDIR/file"
     touch "$BUNDLE/rootfs/etc/one" "$BUNDLE/rootfs/etc/two"
-    hook prestart 'nsenter -t $(jq .pid) -m mount --bind '"$BATS_TEST_TMPDIR/file"' "$PWD/rootfs/etc/one"'
+    hook prestart 'nsenter -t $('"$JQ"' .pid) -m mount --bind '"$BATS_TEST_TMPDIR/file"' "$PWD/rootfs/etc/one"'
     hook createContainer 'mount --bind '"$BATS_TEST_TMPDIR/file"' rootfs/etc/two'
     args /bin/cat /etc/one /etc/two
     run_container

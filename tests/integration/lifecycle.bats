@@ -83,17 +83,17 @@ with_fds() {
     [ -z "$stderr" ]
     first=$output
     [ "${lines[1]:0:16}" = '  "ociVersion": ' ]
-    [ "$(jq -r 'keys_unsorted | join(" ")' <<<"$first")" = "$keys" ]
+    [ "$(JQ=jq jq -r 'keys_unsorted | join(" ")' <<<"$first")" = "$keys" ]
     [ "$(jq -r '[.ociVersion, .id, .status, .bundle, .rootfs, .owner] | join(" ")' <<<"$first")" = \
         "1.3.0 $ID created $BUNDLE $BUNDLE/rootfs root" ]
     [[ "$(jq -r .created <<<"$first")" =~ ^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{9}Z$ ]]
     [ "$(jq -r '.pid | type' <<<"$first")" = number ]
     drupe start "$ID"
-    [ "$(drupe state "$ID" | jq -S 'del(.status)')" = "$(jq -S 'del(.status)' <<<"$first")" ]
+    [ "$(drupe state "$ID" | jq 'del(.status)')" = "$(jq 'del(.status)' <<<"$first")" ]
     drupe kill "$ID" KILL
     wait_for 5 status_is stopped
     [ "$(drupe state "$ID" | jq -c '[.status, .pid]')" = '["stopped",0]' ]
-    [ "$(drupe state "$ID" | jq -r 'keys_unsorted | join(" ")')" = "$keys" ]
+    [ "$(drupe state "$ID" | JQ=jq jq -r 'keys_unsorted | join(" ")')" = "$keys" ]
     drupe delete "$ID"
 }
 
@@ -101,7 +101,7 @@ with_fds() {
     config '.annotations = { "a.b/c": "x \"y\" \u00e4", "empty": "" }'
     create
     run -0 drupe state "$ID"
-    [ "$(jq -r 'keys_unsorted | join(" ")' <<<"$output")" = 'ociVersion id pid status bundle rootfs created annotations owner' ]
+    [ "$(JQ=jq jq -r 'keys_unsorted | join(" ")' <<<"$output")" = 'ociVersion id pid status bundle rootfs created annotations owner' ]
     [ "$(jq -c .annotations <<<"$output")" = '{"a.b/c":"x \"y\" ä","empty":""}' ]
     drupe delete "$ID"
 }
@@ -880,7 +880,7 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
     [[ "${lines[1]}" =~ ^$TOKEN-a\ +[0-9]+\ +created\ +$BUNDLE\ +20[^\ ]*Z\ +root$ ]]
     [[ "${lines[2]}" == "$TOKEN-b "* ]]
     [ "${#lines[@]}" = 3 ]
-    [ "$(drupe list -f json | jq -S '.[1]')" = "$(drupe state "$TOKEN-b" | jq -S .)" ]
+    [ "$(drupe list -f json | jq '.[1]')" = "$(drupe state "$TOKEN-b" | jq .)" ]
     echo '{' >"$ROOT/$TOKEN-a/state.json"
     run -0 --separate-stderr drupe list -q
     [ "$output" = "$TOKEN-b" ]

@@ -113,9 +113,9 @@ leaking_test() {
     words=('' 'a "b" \c' $'two\nlines\t\001' 'ünï' '{"args": []}')
     for edit in . 'del(.process.args)' 'del(.process)' '{}' '{process: {}}' '{a: {process: {args: [1]}}, process: {user: {args: 2}, args: [{"args": "]"}, "x"], cwd: "/"}}'; do
         config "$edit"
-        want=$(jq -c '.process.args = $ARGS.positional' --args "${words[@]}" <"$BUNDLE/config.json" | jq -cS .)
+        want=$(jq -c '.process.args = $ARGS.positional' --args "${words[@]}" <"$BUNDLE/config.json" | jq -c .)
         args "${words[@]}"
-        [ "$(jq -cS . "$BUNDLE/config.json")" = "$want" ]
+        [ "$(jq -c . "$BUNDLE/config.json")" = "$want" ]
         args
         [ "$(jq -c .process.args "$BUNDLE/config.json")" = '[]' ]
     done
