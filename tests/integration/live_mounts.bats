@@ -16,6 +16,7 @@ setup() {
 teardown() {
     drupe delete --force "$ID" >/dev/null 2>&1 || true
     end_test
+    [ -z "${MAPPED-}" ] || rm -rf --one-file-system "$MAPPED"
 }
 
 up() {
@@ -147,6 +148,10 @@ END
     chown -R 100000:100000 "$BUNDLE/rootfs"
     chmod 0711 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$BUNDLE"
     up
+    # Where /tmp is a tmpfs, an older kernel cannot map the ids of what is there.
+    MAPPED=$(mktemp -d -p /var/tmp live_mounts.XXXXXX)
+    mv "$SOURCE/file" "$MAPPED"
+    SOURCE=$MAPPED
     list '[{ destination: "/t", type: "tmpfs", options: ["mode=0700"] }, { destination: "/m", source: $s, options: ["bind", "idmap"] },
         { destination: "/p", type: "proc" }]'
     run add
