@@ -25,7 +25,7 @@ served() {
     local options=()
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    run timeout --foreground -k 5 "${SERVED_TIMEOUT:-120}" "$PROGRAMS/fuse_mount" "${options[@]}" "$SHARE" "$AT" "$@" 3>&-
+    run timeout --foreground -k 5 $((${SERVED_TIMEOUT:-120} * ${DRUPE_SLOW:-1})) "$PROGRAMS/fuse_mount" "${options[@]}" "$SHARE" "$AT" "$@" 3>&-
 }
 
 passed() {
