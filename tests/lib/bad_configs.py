@@ -3,7 +3,7 @@
 
     bad_configs.py list                            prints name and expected place of each
     bad_configs.py covers SCHEMA_DUMP              whether the base configuration has every member of the runtime's tables
-    bad_configs.py check RUNTIME BUNDLE DIR        `check` on all of them
+    bad_configs.py check RUNTIME BUNDLE DIR COUNT  `check` on a sample of them; on all, if there are no more than twice as many
     bad_configs.py run RUNTIME BUNDLE DIR COUNT    `run` on a sample
     bad_configs.py large RUNTIME BUNDLE DIR        `plan` of documents with very long lists, good or not: bounded as well
 
@@ -550,6 +550,11 @@ def corpus():
 # --------------------------------------------------------------------------------------------------------------------- the runtime
 
 
+def sample(count):
+    everything = list(corpus())
+    return everything[::max(1, len(everything) // int(count))]
+
+
 class Judge:
     def __init__(self, runtime, bundle, directory):
         self.runtime, self.bundle, self.directory = runtime, bundle, pathlib.Path(directory)
@@ -651,15 +656,14 @@ def main():
             return 0
         case ["covers", program]:
             return covers(program)
-        case ["check", runtime, bundle, directory]:
+        case ["check", runtime, bundle, directory, count]:
             judge = Judge(runtime, bundle, directory)
             base_is_good(judge)
-            judge.each(corpus(), judge.check)
+            judge.each(sample(count), judge.check)
             return judge.finish()
         case ["run", runtime, bundle, directory, count]:
             judge = Judge(runtime, bundle, directory)
-            everything = list(corpus())
-            judge.each(everything[::max(1, len(everything) // int(count))], judge.run)
+            judge.each(sample(count), judge.run)
             return judge.finish()
         case ["large", runtime, bundle, directory]:
             judge = Judge(runtime, bundle, directory)
