@@ -2,11 +2,15 @@
  *
  * To the supervisor it has one channel: a packet with a descriptor is a connection of the guest's to AGENT_PORT; one without says
  * how the machine ended; the end of the channel is the end of the process. */
+#include "base/chan.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "base/proc_fs.h"
 #include "base/retry.h"
+#include "base/sys.h"
 #include "hwvirt-sandbox/kvm/probe.h"
+#include "hwvirt-sandbox/supervisor/jail.h"
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 #include "hwvirt-sandbox/virtio/balloon.h"
 #include "hwvirt-sandbox/virtio/console.h"
@@ -17,11 +21,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/kvm.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { GUEST_CID = 3, WHY_MAX = 400 };
@@ -32,44 +40,110 @@ struct devices {
 	struct virtio_console console;
 	struct virtio_vsock vsock;
 	struct virtio_fs fs;
-	int channel, console_fd, share_fd;
+	int channel, console_fd;
 };
 
 /* ---- the file server ---- */
 
+/* What fuse/ and virtio/fs_serve.c call, and musl for threads. Nothing that makes a socket, a process or a mount. */
+/* clang-format off */
+static const char *const file_calls[] = {
+	"openat", "openat2", "open", "open_by_handle_at", "name_to_handle_at", "close", "fcntl", "lseek", "dup",
+	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2", "copy_file_range",
+	"fstat", "newfstatat", "statx", "fstatfs", "getdents64", "readlinkat", "faccessat", "faccessat2",
+	"mkdirat", "mknodat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "umask", "fchdir",
+	"fchmodat", "fchmodat2", "fchmod", "fchownat", "fchown", "utimensat", "ftruncate", "fallocate", "fsync", "fdatasync", "syncfs",
+	"getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr", "listxattr", "llistxattr", "flistxattr",
+	"removexattr", "lremovexattr", "fremovexattr",
+	"capget", "capset", "setfsuid", "setfsgid", "geteuid", "getegid",
+	"eventfd2", "poll", "ppoll", "sendto", "recvfrom",
+	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "sched_yield",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "clock_gettime", "exit", "exit_group", NULL
+};
+static const struct jail_call file_rules[] = {
+	JAIL_THREADS, { "unshare", 0, UINT32_MAX, CLONE_FS }, JAIL_PRCTL(PR_SET_NAME), { 0 }
+};
+/* clang-format on */
+static const struct jail file_jail = {
+	.calls = file_calls,
+	.rules = file_rules,
+	.caps = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER |
+		1ull << CAP_FSETID | 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_MKNOD | 1ull << CAP_SETFCAP,
+};
+
+/* Its root has the shares, and a procfs of its own descriptors. Returns the share. */
+static int enter_share(const struct vm_plan *p, struct err *e)
+{
+	auto_fd int root = jail_new_root(e);
+	auto_fd int proc = root < 0 ? root : proc_fs_open(false, e);
+
+	if (proc < 0)
+		return proc;
+	if (mkdirat(root, "proc", 0555) < 0 || sys_move_mount(proc, "", root, "proc", SYS_MOVE_MOUNT_F_EMPTY) < 0)
+		return err_errno(e, "jail: proc");
+	auto_fd int share = share_open(p, root, e);
+	int r = share < 0 ? share : jail_change_root(root, e);
+
+	return r < 0 ? r : take_fd(&share);
+}
+
 /* It keeps what it serves with, and neither the machine nor its channel. */
-static int serve(const struct devices *s, const struct virtio_fs_peer *peer, const struct guest_mem *mem, struct err *e)
+static int serve(const struct vm_plan *p, const struct virtio_fs_peer *peer, const struct guest_mem *mem, struct chan *parent,
+		 struct err *e)
 {
 	static const struct fuse_options o = {
 		.cache = FUSE_CACHE_AUTO, .inodes_max = 1 << 20, .fds_max = 4096, .files_max = 65536
 	};
-	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, s->share_fd };
+	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, parent->fd };
 
 	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		keep[3 + i] = i < peer->n_queues ? peer->remote.kick_fd[i] : -EBADF;
 	int r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), e);
+	auto_fd int share = r < 0 ? r : enter_share(p, e);
 
-	return r < 0 ? r : fs_serve(peer, mem, s->share_fd, &o, e);
+	if (share < 0)
+		return share;
+	r = jail_enter(&file_jail, e);
+	if (r == 0)
+		r = chan_send(parent, MSG_READY, NULL, 0, -1, e);
+	chan_close(parent);
+	return r < 0 ? r : fs_serve(peer, mem, share, &o, e);
 }
 
-static int add_share(struct vmm *v, struct devices *d, struct err *e)
+static _Noreturn void become_server(const struct vm_plan *p, const struct virtio_fs_peer *peer, const struct guest_mem *mem,
+				    struct chan *parent)
+{
+	struct err e;
+
+	(void)prctl(PR_SET_NAME, "drupe-files");
+	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_errno(&e, "prctl") : serve(p, peer, mem, parent, &e);
+
+	if (r < 0 && parent->fd >= 0)
+		chan_send_error(parent, &e);
+	_exit(r < 0);
+}
+
+static int add_share(struct vmm *v, const struct vm_plan *p, struct devices *d, struct err *e)
 {
 	struct virtio_fs_peer peer;
+	auto_chan struct chan ours = { -1 };
+	struct chan theirs;
 	int r = virtio_fs_init(&d->fs, vmm_memory(v), "share", 1, &peer, e);
 
+	if (r >= 0)
+		r = chan_pair(&ours, &theirs, e);
 	if (r < 0)
 		return r;
 	pid_t pid = fork();
 
+	if (pid == 0)
+		become_server(p, &peer, vmm_memory(v), &theirs);
+	chan_close(&theirs);
+	close_fd(&peer.channel_fd);
 	if (pid < 0)
 		return err_errno(e, "fork");
-	if (pid == 0) {
-		(void)prctl(PR_SET_NAME, "drupe-files");
-		_exit(prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || serve(d, &peer, vmm_memory(v), e) < 0);
-	}
-	close_fd(&peer.channel_fd);
-	close_fd(&d->share_fd);
-	return vmm_add(v, &d->fs.device, e);
+	r = chan_expect(&ours, MSG_READY, NULL, 0, NULL, e);
+	return r < 0 ? r : vmm_add(v, &d->fs.device, e);
 }
 
 /* ---- the machine ---- */
@@ -109,7 +183,7 @@ static int connect_to(void *arg, uint32_t port)
 	return r < 0 ? r : take_fd(&ours);
 }
 
-static int add_devices(struct vmm *v, struct devices *d, struct err *e)
+static int add_devices(struct vmm *v, const struct vm_plan *p, struct devices *d, struct err *e)
 {
 	const struct guest_mem *mem = vmm_memory(v);
 
@@ -120,7 +194,7 @@ static int add_devices(struct vmm *v, struct devices *d, struct err *e)
 	if (r >= 0)
 		r = vmm_add(v, &d->balloon.device, e);
 	if (r >= 0)
-		r = add_share(v, d, e);
+		r = add_share(v, p, d, e);
 	if (r >= 0)
 		r = virtio_console_init(&d->console, mem, d->console_fd, e);
 	if (r >= 0)
@@ -129,6 +203,22 @@ static int add_devices(struct vmm *v, struct devices *d, struct err *e)
 		r = virtio_vsock_init(&d->vsock, mem, GUEST_CID, connect_to, d, e);
 	return r < 0 ? r : vmm_add(v, &d->vsock.device, e);
 }
+
+/* What vmm.c and the devices call, and musl for threads: see vmm.c. */
+/* clang-format off */
+static const char *const machine_calls[] = {
+	"read", "readv", "pread64", "preadv", "write", "writev", "close", "fcntl", "fstat", "lseek", "fallocate", "getrandom",
+	"epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "eventfd2",
+	"socketpair", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown",
+	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "getpid",
+	"tkill", "tgkill", "sched_yield",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "clock_gettime", "exit", "exit_group", NULL
+};
+static const struct jail_call machine_rules[] = {
+	JAIL_THREADS, JAIL_IOCTLS(KVMIO), JAIL_PRCTL(PR_SET_NAME), JAIL_PRCTL(PR_SET_PDEATHSIG), { 0 }
+};
+/* clang-format on */
+static const struct jail machine_jail = { .calls = machine_calls, .rules = machine_rules };
 
 static int run(const struct machine_config *m, struct devices *d, struct vm_end *end, struct err *e)
 {
@@ -153,7 +243,9 @@ static int run(const struct machine_config *m, struct devices *d, struct vm_end 
 	int r = vmm_new(&c, &v, e);
 
 	if (r >= 0)
-		r = add_devices(v, d, e);
+		r = add_devices(v, m->plan, d, e);
+	if (r >= 0)
+		r = jail_process(&machine_jail, d->channel, e);
 	if (r >= 0)
 		r = vmm_start(v, e);
 	if (r >= 0)
@@ -162,19 +254,20 @@ static int run(const struct machine_config *m, struct devices *d, struct vm_end 
 }
 
 /* All of it ends with the process: nothing is taken down. */
-static _Noreturn void become_machine(const struct machine_config *m, struct devices *d, pid_t supervisor)
+static _Noreturn void become_machine(const struct machine_config *m, struct devices *d)
 {
-	const int keep[] = { d->channel, d->console_fd, m->kernel_fd, m->initrd_fd, m->share_fd };
+	const int keep[] = { d->channel, d->console_fd, m->kernel_fd, m->initrd_fd };
 	struct vm_end end = { 0 };
 	char text[WHY_MAX];
 	struct err e;
 
 	proc_reset_signals(0);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != supervisor)
-		_exit(1);
 	(void)prctl(PR_SET_NAME, "drupe-machine");
 	int r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), &e);
+
+	if (r >= 0)
+		r = jail_die_with(d->channel, &e);
 
 	if (r >= 0)
 		r = run(m, d, &end, &e);
@@ -187,18 +280,16 @@ static _Noreturn void become_machine(const struct machine_config *m, struct devi
 static int start(const struct machine_config *c, int channel, int console, pid_t *pid, struct err *e)
 {
 	struct devices *d = calloc(1, sizeof(*d));
-	pid_t us = getpid();
 
 	if (!d)
 		return err_set(e, ENOMEM, "virtual machine: out of memory");
 	d->channel = channel;
 	d->console_fd = console;
-	d->share_fd = c->share_fd;
-	*pid = fork();
+	*pid = sys_unshare(SYS_CLONE_NEWPID) < 0 ? -1 : fork();
 	if (*pid == 0)
-		become_machine(c, d, us);
+		become_machine(c, d);
 	free(d);
-	return *pid < 0 ? err_errno(e, "fork") : 0;
+	return *pid < 0 ? err_errno(e, "the virtual machine's process") : 0;
 }
 
 int machine_start(const struct machine_config *c, struct machine *out, struct err *e)

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "container/control.h"
 #include "hwvirt-sandbox/initramfs.h"
+#include "hwvirt-sandbox/supervisor/jail.h"
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -76,6 +77,19 @@ static int open_kernel(const struct vm_plan *p, struct arena *a, struct err *e)
 	return fd < 0 ? err_errno(e, "guest kernel %s", path) : fd;
 }
 
+/* What this directory's files call after that: streams, frames, control.sock, the end of the machine. */
+/* clang-format off */
+static const char *const supervisor_calls[] = {
+	"read", "readv", "pread64", "write", "writev", "close", "dup", "fcntl", "fstat", "newfstatat", "lseek", "poll", "ppoll",
+	"accept4", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown", "setsockopt",
+	"kill", "wait4", "getpid", "getrandom", "clock_gettime",
+	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "exit", "exit_group", NULL
+};
+static const struct jail_call supervisor_rules[] = { { "ioctl", 1, UINT32_MAX, TIOCGWINSZ }, JAIL_PRCTL(PR_SET_PDEATHSIG), { 0 } };
+/* clang-format on */
+static const struct jail supervisor_jail = { .calls = supervisor_calls, .rules = supervisor_rules };
+
 static int start_machine(struct supervisor *s, const struct vm_plan *p, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
@@ -83,19 +97,18 @@ static int start_machine(struct supervisor *s, const struct vm_plan *p, struct e
 
 	if (kernel < 0 || initrd < 0)
 		return -e->code;
-	auto_fd int share = share_open(p, s->dir_fd, e);
-	if (share < 0)
-		return share;
 	const struct machine_config c = {
 		.plan = p,
 		.kernel_fd = kernel,
 		.initrd_fd = initrd,
-		.share_fd = share,
 		.cmdline = arena_printf(&a, "console=hvc0%s%s -- --vsock %d --share share", p->kernel_args ? " " : "",
 					p->kernel_args ? p->kernel_args : "", AGENT_PORT),
 	};
 
-	return machine_start(&c, &s->machine, e);
+	int r = machine_start(&c, &s->machine, e);
+
+	/* From here on nothing is opened any more, and the guest is listened to. */
+	return r < 0 ? r : jail_process(&supervisor_jail, s->chan.fd, e);
 }
 
 /* What the kernel said last, on one line, when the agent never called. */
@@ -159,15 +172,15 @@ static int create(struct supervisor *s, const struct inputs *in, struct err *e)
 		r = err_errno(e, "setsid");
 	if (r == 0)
 		r = streams_of_ours(&p, !terminal, e);
-	if (r == 0)
-		r = boot(s, &in->vm, e);
 	if (r == 0 && terminal)
 		r = pass_console(s, &p, e);
 	if (r == 0)
-		r = run_hooks(s, &in->vm, e);
-	if (r == 0)
 		r = s->control_listen = control_listen(s->dir_fd, e);
 	if (r >= 0)
+		r = boot(s, &in->vm, e);
+	if (r == 0)
+		r = run_hooks(s, &in->vm, e);
+	if (r == 0)
 		r = link_create(s, &in->guest, &p, e);
 	return r < 0 ? r : chan_send(&s->chan, MSG_READY, NULL, 0, -1, e);
 }

@@ -8,33 +8,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* The same directory in the mount namespace that we are in now: a descriptor from before leads to the old one. */
-static int reopen(int dir_fd, struct err *e)
+/* In the mount namespace that we are in now, at the place `share` below parent_fd. */
+static int attach_root(int parent_fd, struct err *e)
 {
-	char link[32], path[4096];
-	struct stat before, now;
-
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
-
-	if (n < 0)
-		return err_errno(e, "%s", link);
-	path[n] = '\0';
-	auto_fd int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &now) < 0 || fstat(dir_fd, &before) < 0)
-		return err_errno(e, "%s", path);
-	if (now.st_dev != before.st_dev || now.st_ino != before.st_ino)
-		return err_set(e, ESTALE, "%s: is another directory now", path);
-	return take_fd(&fd);
-}
-
-static int attach_root(int dir_fd, struct err *e)
-{
-	auto_fd int cover = reopen(dir_fd, e);
-
-	if (cover < 0)
-		return cover;
 	auto_fd int fs = sys_fsopen("tmpfs", SYS_FSOPEN_CLOEXEC);
 
 	if (fs < 0 || sys_fsconfig(fs, SYS_FSCONFIG_STRING, "mode", "755", 0) < 0 ||
@@ -42,7 +18,7 @@ static int attach_root(int dir_fd, struct err *e)
 		return err_errno(e, "the root of the share");
 	auto_fd int root = sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV);
 
-	if (root < 0 || sys_move_mount(root, "", cover, "", SYS_MOVE_MOUNT_F_EMPTY | SYS_MOVE_MOUNT_T_EMPTY) < 0)
+	if (root < 0 || sys_move_mount(root, "", parent_fd, "share", SYS_MOVE_MOUNT_F_EMPTY) < 0)
 		return err_errno(e, "the root of the share");
 	return take_fd(&root);
 }
@@ -75,13 +51,13 @@ static int add(int root, const struct vm_share *s, struct err *e)
 	return 0;
 }
 
-int share_open(const struct vm_plan *p, int cover_fd, struct err *e)
+int share_open(const struct vm_plan *p, int parent_fd, struct err *e)
 {
 	const struct sys_mount_attr readonly = { .attr_set = SYS_MOUNT_ATTR_RDONLY };
 
-	if (sys_unshare(SYS_CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_errno(e, "a mount namespace for the share");
-	auto_fd int root = attach_root(cover_fd, e);
+	if (mkdirat(parent_fd, "share", 0755) < 0)
+		return err_errno(e, "the root of the share");
+	auto_fd int root = attach_root(parent_fd, e);
 
 	if (root < 0)
 		return root;

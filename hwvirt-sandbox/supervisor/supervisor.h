@@ -17,13 +17,13 @@ enum { AGENT_PORT = 1024, BOOT_MS = 120000, ANSWER_MS = 60000, END_MS = 10000, L
 enum { CONFIG_MAX = 16 << 20, AGENT_MAX = 16 << 20 }; /* bytes of files */
 
 /* ---- share.c ---- */
-/* In a mount namespace of our own: the shares of the plan below one directory, which covers cover_fd there. Returns that directory. */
-must_check int share_open(const struct vm_plan *p, int cover_fd, struct err *e);
+/* In a mount namespace of our own: the shares of the plan below one directory, `share` of parent_fd. Returns that directory. */
+must_check int share_open(const struct vm_plan *p, int parent_fd, struct err *e);
 
 /* ---- machine.c: the process that has the virtual machine ---- */
 struct machine_config {
 	const struct vm_plan *plan;
-	int kernel_fd, initrd_fd, share_fd; /* borrowed */
+	int kernel_fd, initrd_fd; /* borrowed */
 	const char *cmdline;
 };
 struct machine {

@@ -239,6 +239,41 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     drupe delete "$TOKEN"
 }
 
+# confined COMM CAPABILITIES UID NAMES-IN-ITS-ROOT
+confined() {
+    local pid name found
+    pid=$(pgrep -x "$1")
+    echo "$1 $(grep -E '^(Uid|Groups|Cap|NoNewPrivs|Seccomp)' "/proc/$pid/status")"
+    for name in "CapPrm:$2" "CapEff:$2" "CapBnd:$2" CapInh:0000000000000000 CapAmb:0000000000000000 NoNewPrivs:1 Seccomp:2 Groups:; do
+        grep -qx "${name%%:*}:[[:space:]]*${name#*:}[[:space:]]*" "/proc/$pid/status"
+    done
+    grep -qx "Uid:[[:space:]]$3[[:space:]]$3[[:space:]]$3[[:space:]]$3" "/proc/$pid/status"
+    for name in mnt net ipc uts cgroup; do
+        [ "$(readlink "/proc/$pid/ns/$name")" != "$(readlink "/proc/self/ns/$name")" ]
+    done
+    [ "$(ls "/proc/$pid/root")" = "$4" ]
+    # Of the host's files it has none open but the guest's kernel; of sockets and pipes only those it was given.
+    found=$(find "/proc/$pid/fd" -lname '/*' ! -lname /dev/kvm ! -lname '*/vmlinux*' ! -lname '/memfd:*' ! -lname /dev/null \
+        ! -lname / ! -lname '/proc*' ! -lname '/share*' ! -lname "$BATS_TEST_TMPDIR/*" -printf '%l\n')
+    echo "$found"
+    [ -z "$found" ]
+}
+
+@test "each process of it is confined" {
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    confined drupe-vm 0000000000000000 65534 ''
+    confined drupe-machine 0000000000000000 65534 ''
+    # chown, dac_override, dac_read_search, fowner, fsetid, setgid, setuid, mknod, setfcap
+    confined drupe-files 00000000880000df 0 $'proc\nshare'
+    local files
+    files=$(pgrep -x drupe-files)
+    [ "$(ls "/proc/$files/root/share")" = rootfs ]
+    [ "$(readlink "/proc/$files/ns/pid")" != "$(readlink /proc/self/ns/pid)" ]
+    [ -z "$(find "/proc/$files/fd" -lname /dev/kvm)" ]
+    drupe delete --force "$TOKEN"
+}
+
 @test "what is not there for a container in a virtual machine is refused" {
     script 'echo up; sleep 1000'
     detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
