@@ -34,12 +34,20 @@ static int open_node(int dir, const char *name, const struct device_op *d, bool 
 	return take_fd(&fd);
 }
 
+/* Of nodes the kernel refuses to make, it does not say who forbids them. */
+static int not_made(struct err *e)
+{
+	if (errno != EPERM)
+		return err_errno(e, "cannot make the device");
+	return err_set(e, EPERM, "cannot make the device: linux.resources.devices denies it (m), or CAP_MKNOD is missing");
+}
+
 static int make_node(int dir, const char *name, const struct device_op *d, struct err *e)
 {
 	bool same = false;
 
 	if (mknodat(dir, name, d->type | d->mode, makedev(d->major, d->minor)) < 0)
-		return err_errno(e, "cannot make the device");
+		return not_made(e);
 	if (!d->uid && !d->gid)
 		return 0;
 	auto_fd int fd = open_node(dir, name, d, &same, e);

@@ -315,6 +315,15 @@ try_devices() {
     [ "$output" = "$(printf '%s\n' 'mknod 0' 'open error EPERM')" ]
 }
 
+@test "a rule that forbids making a default device is named" {
+    needs_cgroupfs "systemd allows the usual devices by itself"
+    resources '{"devices": [{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "major": 1, "minor": 5, "access": "rwm"}]}'
+    args /bin/true
+    run_container
+    [ "$status" = 1 ]
+    [ "$output" = 'drupe: /dev/zero: cannot make the device: linux.resources.devices denies it (m), or CAP_MKNOD is missing' ]
+}
+
 @test "of two rules for a device the later one counts" {
     resources '{"devices": [{"allow": true, "access": "rwm"}, {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]}'
     args /probe mknod /dev/kmsg c 1 11 , mknod /dev/port c 1 4
