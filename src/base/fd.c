@@ -122,7 +122,7 @@ static int check_replaceable(int dirfd, const char *name, struct err *e)
 	return 0;
 }
 
-/* ".NAME.xxxxxxxx" beside name; name may contain a directory part. */
+/* ".NAME.NUMBER" beside name; name may contain a directory part. */
 static int temp_name(const char *name, unsigned try, char *out, size_t size)
 {
 	const char *base = strrchr(name, '/');
@@ -131,9 +131,13 @@ static int temp_name(const char *name, unsigned try, char *out, size_t size)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	unsigned salt = (unsigned)t.tv_nsec ^ (unsigned)t.tv_sec << 20 ^ try;
-	int n = snprintf(out, size, "%.*s.%s.%08x", (int)dir, name, name + dir, salt);
 
-	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
+	if (dir >= size)
+		return -ENAMETOOLONG;
+	memcpy(out, name, dir);
+	int n = text_format(out + dir, size - dir, ".%s.%u", name + dir, salt);
+
+	return n > 0 && (size_t)n < size - dir ? 0 : -ENAMETOOLONG;
 }
 
 static int open_temp(int dirfd, const char *name, mode_t mode, char *tmp, size_t size, struct err *e)

@@ -108,6 +108,29 @@ static int format_plain(char *out, size_t room, const char *fmt, va_list *ap)
 	return (int)n;
 }
 
+/* noinline: as below. */
+__attribute__((format(printf, 3, 0), noinline)) int text_vformat(char *out, size_t room, const char *fmt, va_list ap)
+{
+	va_list again;
+
+	va_copy(again, ap);
+	int len = room ? format_plain(out, room, fmt, &again) : -1;
+
+	va_end(again);
+	return len >= 0 ? len : vsnprintf(out, room, fmt, ap);
+}
+
+int text_format(char *out, size_t room, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int len = text_vformat(out, room, fmt, ap);
+
+	va_end(ap);
+	return len;
+}
+
 /* noinline: gcc 12 with sanitizers sees a null format where it inlines this. */
 __attribute__((format(printf, 2, 0), noinline)) static void add_formatted(struct strbuf *b, const char *fmt, va_list ap)
 {
@@ -115,14 +138,9 @@ __attribute__((format(printf, 2, 0), noinline)) static void add_formatted(struct
 
 	reserve(b, 1);
 	va_copy(again, ap);
-	int len = format_plain(b->text + b->len, b->room - b->len, fmt, &again);
+	int len = text_vformat(b->text + b->len, b->room - b->len, fmt, again);
 
 	va_end(again);
-	if (len < 0) {
-		va_copy(again, ap);
-		len = vsnprintf(b->text + b->len, b->room - b->len, fmt, again);
-		va_end(again);
-	}
 	if (len >= 0 && b->room - b->len <= (size_t)len) {
 		reserve(b, (size_t)len);
 		vsnprintf(b->text + b->len, (size_t)len + 1, fmt, ap);

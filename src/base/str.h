@@ -23,6 +23,10 @@ void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format
 /* The text so far, "" when empty; lives in the arena. */
 const char *strbuf_str(const struct strbuf *b);
 
+/* vsnprintf(), quicker with what formats mostly consist of. */
+int text_vformat(char *out, size_t room, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+int text_format(char *out, size_t room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* printf() into the arena. */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_strdup(struct arena *a, const char *s);

@@ -42,11 +42,12 @@ static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 	if (file_read_value(AT_FDCWD, "/proc/self/status", 8192, tmp, &text, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		const char *at = strstr(text, lines[i].key);
+		char *at = strstr(text, lines[i].key);
 
 		if (!at)
 			return err_set(e, EPROTO, "/proc/self/status: has no line \"%.6s\"", lines[i].key + 1);
 		*(uint64_t *)(void *)((char *)h + lines[i].offset) = strtoull(at + strlen(lines[i].key), NULL, 16);
+		text = at; /* they come in this order */
 	}
 	return 0;
 }

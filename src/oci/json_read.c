@@ -7,9 +7,9 @@
  */
 #include "oci/json.h"
 
+#include "oci/eight.h"
 #include "oci/utf8.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,34 +69,6 @@ __attribute__((cold)) static int malformed(struct reader *r, const char *why)
 	return err_set(r->e, EINVAL, "line %u: malformed JSON: %s", r->line, r->s < r->end ? why : "the text ends too early");
 }
 
-/* ---- eight bytes at once ---- */
-
-#define ONES UINT64_C(0x0101010101010101)
-#define TOPS (ONES << 7)
-
-/* The first of the eight in the lowest byte. */
-static uint64_t load8(const char *s)
-{
-	uint64_t w;
-
-	memcpy(&w, s, sizeof(w));
-	return le64toh(w);
-}
-
-/* The lowest top bit that is set is in the first byte that is c. */
-static uint64_t find_byte(uint64_t w, unsigned char c)
-{
-	uint64_t x = w ^ ONES * c;
-
-	return (x - ONES) & ~x & TOPS;
-}
-
-/* The same for the first byte that is no plain character of a string: quote, backslash, control character or beyond ASCII. */
-static uint64_t find_special(uint64_t w)
-{
-	return find_byte(w, '"') | find_byte(w, '\\') | ((w - ONES * 0x20) & ~w & TOPS) | (w & TOPS);
-}
-
 /* ---- tokens ---- */
 
 static const char *skip_blanks(const char *s, const char *end)
@@ -124,19 +96,6 @@ static char peek(struct reader *r)
 		r->s = skip_blanks(r->s + 1, r->end);
 	}
 	return '\0';
-}
-
-static const char *skip_plain(const char *s, const char *end)
-{
-	for (; end - s >= 8; s += 8) {
-		uint64_t special = find_special(load8(s));
-
-		if (special)
-			return s + __builtin_ctzll(special) / 8;
-	}
-	while (s < end && (unsigned char)*s >= 0x20 && (unsigned char)*s < 0x80 && *s != '"' && *s != '\\')
-		s++;
-	return s;
 }
 
 /* The code unit of the \uXXXX escape at s, -1 when there is none. */

@@ -3,6 +3,7 @@
  */
 #include "oci/json_write.h"
 
+#include "oci/eight.h"
 #include "oci/utf8.h"
 
 #include <assert.h>
@@ -16,16 +17,6 @@ static void new_line(struct json_writer *w)
 	strbuf_puts(w->out, "\n");
 	for (unsigned i = 0; i < w->depth * w->indent; i++)
 		strbuf_puts(w->out, " ");
-}
-
-/* Characters of s that need no escape, up to n. */
-static size_t plain(const unsigned char *s, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] < 0x7f)
-		i++;
-	return i;
 }
 
 /* Writes the character at s, which is not plain; returns its bytes. */
@@ -56,7 +47,7 @@ static void put_string(struct strbuf *out, const char *text)
 
 	strbuf_add(out, "\"", 1);
 	while (left) {
-		size_t n = plain(s, left);
+		size_t n = (size_t)(skip_plain((const char *)s, (const char *)s + left) - (const char *)s);
 
 		if (n)
 			strbuf_add(out, (const char *)s, n);

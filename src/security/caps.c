@@ -6,6 +6,7 @@
  * inheritable), so that applying them cannot fail half-way. The kernel is spoken to by capset(2) and prctl(2) themselves.
  */
 #include "base/log.h"
+#include "base/str.h"
 #include "security/internal.h"
 
 #include <errno.h>
@@ -84,11 +85,23 @@ static bool has_name(const struct strs *set, const char *name)
 	return false;
 }
 
-/* The known capabilities of a set. An unknown name that `before` also has was warned of there. */
-static uint64_t parse_set(const struct strs *set, const struct strs *before, const char *which)
+/* Engines mostly send the same list several times. */
+static bool same_names(const struct strs *a, const struct strs *b)
+{
+	size_t i = 0;
+
+	while (i < a->n && i < b->n && str_eq(a->v[i], b->v[i]))
+		i++;
+	return i == a->n && i == b->n;
+}
+
+/* The known capabilities of a set. An unknown name that `before`, whose mask is given, also has was warned of there. */
+static uint64_t parse_set(const struct strs *set, const struct strs *before, uint64_t before_mask, const char *which)
 {
 	uint64_t mask = 0;
 
+	if (before && same_names(set, before))
+		return before_mask;
 	for (size_t i = 0; i < set->n; i++) {
 		int n = cap_from_name(set->v[i]);
 
@@ -120,11 +133,11 @@ void caps_plan(const struct oci_caps *c, const struct sec_options *o, const stru
 	*out = (struct sec_caps){ 0 };
 	if (!c)
 		c = &none;
-	out->bounding = parse_set(&c->bounding, NULL, "bounding");
-	out->permitted = parse_set(&c->permitted, &c->bounding, "permitted");
-	out->effective = parse_set(&c->effective, &c->permitted, "effective");
-	out->inheritable = parse_set(&c->inheritable, &c->permitted, "inheritable");
-	out->ambient = parse_set(&c->ambient, &c->permitted, "ambient");
+	out->bounding = parse_set(&c->bounding, NULL, 0, "bounding");
+	out->permitted = parse_set(&c->permitted, &c->bounding, out->bounding, "permitted");
+	out->effective = parse_set(&c->effective, &c->permitted, out->permitted, "effective");
+	out->inheritable = parse_set(&c->inheritable, &c->permitted, out->permitted, "inheritable");
+	out->ambient = parse_set(&c->ambient, &c->permitted, out->permitted, "ambient");
 
 	/* A new user namespace begins with every capability the kernel knows. Outside of one we can only hand down our own. */
 	out->last = h->cap_last < 63 ? h->cap_last : 63;
