@@ -239,6 +239,27 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     drupe delete "$TOKEN"
 }
 
+@test "sizes; hooks on the proper side" {
+    local log=$BATS_TEST_TMPDIR/hooks
+    hook() { echo "[{path: \"/bin/sh\", args: [\"sh\", \"-c\", \"echo $1 \$(jq -r .status) \$(uname -r) >>$log\"]}]"; }
+    config ".hooks = {prestart: $(hook prestart), createRuntime: $(hook createRuntime), createContainer: $(hook createContainer),
+            poststart: $(hook poststart), poststop: $(hook poststop),
+            startContainer: [{path: \"/bin/sh\", args: [\"sh\", \"-c\", \"uname -r >/started\"]}]}
+        | .annotations = {\"org.drupe.vm.vcpus\": \"2\", \"krun.ram_mib\": \"192\"}"
+    script 'nproc; grep MemTotal /proc/meminfo'
+    run_vm
+    [ "$status" = 0 ]
+    [ "${lines[0]}" = 2 ]
+    local kib
+    kib=$(tr -cd 0-9 <<<"${lines[1]}")
+    [ "$kib" -gt $((128 * 1024)) ]
+    [ "$kib" -lt $((192 * 1024)) ]
+    cat "$log"
+    [ "$(cut -d ' ' -f 1 "$log" | tr '\n' ' ')" = 'prestart createRuntime createContainer poststart poststop ' ]
+    [ "$(grep -c "$(uname -r)\$" "$log")" = 5 ]
+    [[ $(cat "$BUNDLE/rootfs/started") == 6.1.* ]] && [ "$(cat "$BUNDLE/rootfs/started")" != "$(uname -r)" ]
+}
+
 # confined COMM CAPABILITIES UID NAMES-IN-ITS-ROOT
 confined() {
     local pid name found
