@@ -41,8 +41,18 @@ static int become(const struct run *r, int input, int output, struct err *e)
 	proc_reset_signals(PROC_SIGNALS_ALL);
 	if (fd_cloexec_from(3, e) < 0)
 		return -e->code;
+	if (r->confine && r->confine(r->how, e) < 0)
+		return -e->code;
 	execve(r->path, r->argv, r->envp ? r->envp : no_env);
 	return err_errno(e, "execute");
+}
+
+/* Where the confinement forbids to say why, the status is left; where it forbids to exit, a signal. */
+_Noreturn static void give_up(int report, const struct err *why)
+{
+	(void)!write(report, why, sizeof(*why));
+	(void)syscall(SYS_exit_group, 127);
+	__builtin_trap();
 }
 
 /* Returns 0 when the child became the program. */
@@ -90,8 +100,7 @@ static int fork_program(const struct run *r, int input, int output, struct err *
 		struct err why;
 
 		(void)become(r, input, output, &why);
-		(void)!write(to, &why, sizeof(why));
-		_exit(127);
+		give_up(to, &why);
 	}
 	auto_fd int held = pidfd;
 	close_fd(&to);

@@ -19,6 +19,9 @@ struct run {
 	int64_t timeout_ms; /* negative: as long as it takes */
 	char *says;         /* receives what it wrote to standard output and error; NULL: they are ours */
 	size_t says_room;   /* bytes, the end of the text included; what does not fit is dropped */
+	/* NULL, or called in the child when nothing but execve(2) is left to do. */
+	int (*confine)(const void *how, struct err *e);
+	const void *how;
 };
 
 /* Waits for the program; returns its exit status as a shell shows it: 0-255, or 128 + signal. ETIMEDOUT: it took longer and was

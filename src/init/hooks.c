@@ -1,10 +1,18 @@
-/* Hooks are run by base/run.c; what is theirs alone is the environment when the config gives none, and what counts as failure. */
+/* Hooks are run by base/run.c; what is theirs alone is the environment when the config gives none, what counts as failure, and the
+ * confinement of those that are programs of the container: its image is not trusted, so they are as confined as its process. */
 #include "init/hooks.h"
 #include "base/log.h"
 #include "base/run.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+static int confine(const void *how, struct err *e)
+{
+	const struct hook_context *ctx = how;
+
+	return sec_apply_hook(ctx->sec, ctx->proc_fd, e);
+}
 
 static int run_hook(const struct hook_op *op, const struct hook_context *ctx, struct err *e)
 {
@@ -13,7 +21,9 @@ static int run_hook(const struct hook_op *op, const struct hook_context *ctx, st
 						.envp = op->envp ? op->envp : ctx->default_env,
 						.cwd = ctx->cwd,
 						.input = ctx->state,
-						.timeout_ms = op->timeout_ms },
+						.timeout_ms = op->timeout_ms,
+						.confine = ctx->sec ? confine : NULL,
+						.how = ctx },
 				 e);
 
 	return status > 0 ? run_failed(status, NULL, op->path, ECANCELED, e) : status;

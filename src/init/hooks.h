@@ -6,6 +6,8 @@ struct hook_context {
 	const char *state;  /* state document, one line of JSON; the hook finds it on its standard input */
 	const char *cwd;    /* working directory; NULL: as it is */
 	char *const *default_env; /* used when the hook has no env; NULL: an empty environment */
+	const struct sec_plan *sec; /* of the container's process, for programs of the container: they get no more than it; or NULL */
+	int proc_fd;                /* for sec, as of sec_apply_final() */
 };
 
 /* Runs the hooks in order, each to its end. The first that fails (non-zero status, signal, not executable, longer than its timeout,

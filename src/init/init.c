@@ -86,11 +86,9 @@ static int set_up_console(struct init *in, int root, struct err *e)
 	return take_terminal(take_fd(&slave), e);
 }
 
-static int run_hooks(const struct init *in, const struct hook_ops *ops, const char *status, const char *cwd, char *const *env,
+static int run_hooks(const struct init *in, const struct hook_ops *ops, const char *status, struct hook_context ctx,
 		     struct inside *me, struct err *e)
 {
-	struct hook_context ctx = { .cwd = cwd, .default_env = env };
-
 	if (!ops->n)
 		return 0;
 	ctx.state = plan_hook_state(in->plan, status, getpid(), &me->arena);
@@ -119,7 +117,7 @@ static int set_up_root(struct init *in, struct inside *me, struct err *e)
 	if (r == 0 && plan_has_runtime_hooks(p))
 		r = chan_expect(&in->chan, MSG_HOOKS_DONE, NULL, 0, NULL, e);
 	if (r == 0)
-		r = run_hooks(in, &p->hooks.create_container, "creating", p->bundle, NULL, me, e);
+		r = run_hooks(in, &p->hooks.create_container, "creating", (struct hook_context){ .cwd = p->bundle }, me, e);
 	if (r == 0)
 		r = rootfs_enter(&p->rootfs, &in->sources, root, e);
 	return r;
@@ -212,7 +210,8 @@ static int wait_for_start(struct init *in, struct inside *me, struct err *e)
 static int begin(struct init *in, struct inside *me, struct err *e)
 {
 	const struct plan *p = in->plan;
-	int r = run_hooks(in, &p->hooks.start_container, "created", NULL, me->envp, me, e);
+	const struct hook_context ctx = { .default_env = me->envp, .sec = &p->sec, .proc_fd = me->proc_fd };
+	int r = run_hooks(in, &p->hooks.start_container, "created", ctx, me, e);
 
 	if (r < 0)
 		return r;

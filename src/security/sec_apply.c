@@ -197,3 +197,15 @@ int sec_apply_final(const struct sec_plan *p, int proc_fd, int (*on_listener)(vo
 	}
 	return 0;
 }
+
+int sec_apply_hook(const struct sec_plan *p, int proc_fd, struct err *e)
+{
+	const unsigned with_listener = 1u << 5; /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, refused without */
+	struct sec_filter alone = p->filter ? *p->filter : (struct sec_filter){ 0 };
+	struct sec_plan hook = *p;
+
+	alone.notify = false;
+	alone.flags &= ~with_listener;
+	hook.filter = p->filter ? &alone : NULL;
+	return sec_apply_final(&hook, proc_fd, NULL, NULL, e);
+}

@@ -100,6 +100,10 @@ must_check int sec_apply_process(const struct sec_plan *p, struct err *e);
 must_check int sec_apply_final(const struct sec_plan *p, int proc_fd, int (*on_listener)(void *ctx, int fd, struct err *e), void *ctx,
 			       struct err *e);
 
+/* The same for a program that is no process of the container's but as confined, a hook: nobody listens for it, so the calls that a
+ * filter would notify of fail with ENOSYS. */
+must_check int sec_apply_hook(const struct sec_plan *p, int proc_fd, struct err *e);
+
 /* The same for another process. */
 must_check int sec_set_affinity_of(pid_t pid, const char *list, struct err *e);
 

@@ -407,6 +407,31 @@ refused() {
     [[ "$output" == *"hooks.startContainer[0] (/no/such/hook): execute: No such file or directory"* ]]
 }
 
+# Two programs, a hook and then the process, have printed the same; their process ids aside.
+twice_the_same() {
+    local seen n
+    seen=$(grep -vE '^(pid|ppid|sid|pgid) ' <<<"$output")
+    n=$(wc -l <<<"$seen")
+    [ $((n % 2)) = 0 ] && [ "$(head -n $((n / 2)) <<<"$seen")" = "$(tail -n $((n / 2)) <<<"$seen")" ]
+}
+
+@test "startContainer hooks get no more than the container's process: its image is not trusted" {
+    local nnp look='["probe", "ids", ",", "caps", ",", "nnp", ",", "seccomp"]'
+    config --argjson look "$look" '.hooks.startContainer = [{ path: "/probe", args: $look }] | .process.args = ["/probe"] + $look[1:]
+        | .process.user = { uid: 1000, gid: 1000, additionalGids: [2000], umask: 63 }
+        | .process.capabilities = { bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"],
+            inheritable: ["CAP_KILL"], ambient: ["CAP_KILL"] }
+        | .linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["sethostname"], action: "SCMP_ACT_ERRNO" }] }'
+    for nnp in true false; do
+        config --argjson nnp "$nnp" '.process.noNewPrivileges = $nnp'
+        run_container
+        [ "$status" = 0 ]
+        twice_the_same
+        [ "$(grep -c '^uid 1000 1000 1000$' <<<"$output")" = 2 ]
+        [ "$(grep -c '^effective 0000000000000020$' <<<"$output")" = 2 ]
+    done
+}
+
 @test "hooks run for a container in a user namespace too, those inside as its root" {
     config '.linux.namespaces += [{ type: "user" }] | .linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }]
         | .linux.gidMappings = .linux.uidMappings'

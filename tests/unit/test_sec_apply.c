@@ -308,6 +308,37 @@ static void a_filter_needs_a_privilege_or_no_new_privs(void)
 	expect(child(final_as_nobody, &p, &r) && r.r == 0);
 }
 
+static int hook_then_mkdir(const struct sec_plan *p, struct err *e)
+{
+	int r = sec_apply_hook(p, -1, e);
+
+	return r < 0 ? r : syscall(SYS_mkdir, "/", 0755) < 0 ? -errno : 0;
+}
+
+static void a_hook_is_confined_and_what_would_be_notified_of_fails(void)
+{
+	struct oci_seccomp s = { .default_action = OCI_ACT_ALLOW,
+				 .listener_path = "/listener",
+				 .flags = STRS("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+				 .syscalls = RULES({ .names = STRS("mkdir"), .action = OCI_ACT_NOTIFY }) };
+	struct sec_plan p = { .uid = 1000, .gid = 1001, .set_groups = true };
+	struct report r;
+
+	if (not_root())
+		return;
+	expect(child(hook_then_mkdir, &p, &r) && r.r == -EEXIST);
+	expect_str(field(r.status, "\nUid"), "1000\t1000\t1000\t1000");
+	expect(hex(r.status, "\nCapPrm") == 0 && hex(r.status, "\nCapBnd") == 0);
+	if (!filter_flag_supported(1u << 5))
+		s.flags.n = 0;
+	p.filter = filter(&s);
+	for (int i = 0; i < 2; i++) {
+		p.no_new_privs = i == 0;
+		expect(child(hook_then_mkdir, &p, &r) && r.r == -ENOSYS);
+		expect_str(field(r.status, "\nSeccomp"), "2");
+	}
+}
+
 static int got_listener(void *ctx, int fd, struct err *e)
 {
 	int *seen = ctx;
@@ -644,7 +675,8 @@ TAP_MAIN(CASE(ids_groups_and_umask_are_set), CASE(sets_equal_the_plan_for_any_us
 	 CASE(no_capabilities_means_all_sets_are_empty_even_for_root), CASE(keep_caps_does_not_stay),
 	 CASE(ambient_capabilities_reach_a_non_root_program), CASE(a_failed_step_names_what_it_did),
 	 CASE(without_no_new_privs_the_filter_is_loaded_while_privileged), CASE(a_filter_needs_a_privilege_or_no_new_privs),
-	 CASE(a_listener_is_handed_over_at_once), CASE(limits_are_set_from_outside), CASE(the_oom_score_is_set_from_outside),
-	 CASE(scheduler_and_nice_are_set), CASE(io_priority_is_set), CASE(personality_is_set), CASE(a_memory_policy_is_set),
+	 CASE(a_listener_is_handed_over_at_once), CASE(a_hook_is_confined_and_what_would_be_notified_of_fails),
+	 CASE(limits_are_set_from_outside), CASE(the_oom_score_is_set_from_outside), CASE(scheduler_and_nice_are_set),
+	 CASE(io_priority_is_set), CASE(personality_is_set), CASE(a_memory_policy_is_set),
 	 CASE(a_session_keyring_is_new_named_and_private), CASE(a_missing_keyring_is_tolerated_but_not_a_used_up_quota),
 	 CASE(affinity_is_set_and_reset), CASE(a_label_is_read_back), CASE(a_label_without_its_file_is_an_error))
