@@ -60,7 +60,7 @@ static int await_exec(struct worker *w, struct err *e)
 	return err_set(e, ECANCELED, "the program was not executed, and its seccomp profile hides why");
 }
 
-/* From the fork on it is the same for both. limits: of a process that joins, which must not hinder its entering. */
+/* From the fork on it is the same for both. The limits must not hinder what the process has to do before; NULL: none. */
 static int converse(struct worker *w, const struct proc_plan *proc, const struct sec_plan *limits, struct err *e)
 {
 	int32_t number = w->pid;
@@ -107,7 +107,7 @@ static int create(struct worker *w, struct err *e)
 	close_fd(&claim); /* init is in its cgroup */
 	if (r == 0)
 		r = chan_send(&w->init, MSG_GO, NULL, 0, -1, e);
-	return r < 0 ? r : converse(w, &p->proc, NULL, e);
+	return r < 0 ? r : converse(w, &p->proc, p->has_process ? &p->sec : NULL, e);
 }
 
 static int exec(struct worker *w, struct err *e)

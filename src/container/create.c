@@ -230,6 +230,8 @@ static int bring_up(struct created *k, const struct create_options *o, const str
 		r = run_runtime_hooks(k, a, e);
 	if (r == 0)
 		r = chan_expect(&k->chan, MSG_READY, NULL, 0, NULL, e);
+	if (r == 0)
+		r = init_limit(k->plan, k->pid, e);
 	return r < 0 ? r : record_created(k, o, e);
 }
 

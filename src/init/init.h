@@ -6,11 +6,12 @@
  *   runtime                                          init
  *   clone3 (stage: setns, clone3 CLONE_PARENT)  -->
  *            <-- STAGE (only with a stage)
- *   maps, limits, cgroup, net devices      GO   -->  ids, cgroup namespace, loopback, names, mounts, console
+ *   maps, cgroup, net devices              GO   -->  ids, cgroup namespace, loopback, names, mounts, console
  *            <-- CONSOLE (terminal)
  *            <-- ROOTFS (only with hooks of the runtime)
  *   prestart, createRuntime        HOOKS_DONE   -->  createContainer hooks, root, working directory, sysctl
  *            <-- READY
+ *   limits
  *   create: state, pid file               ACK   -->  waits on start.sock; the rest goes over the connection made there
  *                                       START   -->  startContainer hooks, last confinement (security/order.md)
  *            <-- NOTIFY_FD, ACK --> (seccomp listener)
@@ -59,8 +60,9 @@ must_check int init_open_sources(const struct plan *p, const struct rootfs_usern
  * to be closed also on failure, and *pid, once it is set, to be ended. */
 must_check int init_fork(struct init *in, int place, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
-/* What only the runtime may do to init, before GO. */
+/* What only the runtime may do to init, before GO; and after READY: its limits, which must not hinder what it has to do before. */
 must_check int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct err *e);
+must_check int init_limit(const struct plan *p, pid_t pid, struct err *e);
 
 /* A process that joins an existing container. */
 /* Into an existing container. */

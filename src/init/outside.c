@@ -85,11 +85,14 @@ int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct 
 		r = cgroup_join(&p->cgroup.ref, NULL, pid, e);
 	if (r == 0)
 		r = resctrl_join(&p->resctrl.ref, pid, e);
-	if (r == 0 && p->has_process)
-		r = sec_apply_outside(&p->sec, pid, e);
 	if (r == 0 && p->net.n_devices)
 		r = net_move_devices(&p->net, pid, e);
 	return r;
+}
+
+int init_limit(const struct plan *p, pid_t pid, struct err *e)
+{
+	return p->has_process ? sec_apply_outside(&p->sec, pid, e) : 0;
 }
 
 int joiner_namespaces(int proc_dir, uint32_t *out, struct err *e)

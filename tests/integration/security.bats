@@ -161,6 +161,15 @@ set_caps() {
     [ "$fsize" != unlimited ] || grep -qx 'FSIZE unlimited unlimited' <<<"$first"
 }
 
+@test "rlimits: few descriptors for the process do not hinder many mounts" {
+    config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 8, hard: 8}]
+        | .mounts += [range(20) | { destination: "/m/\(.)", type: "bind", source: "rootfs/etc", options: ["bind", "ro"] }]'
+    args /bin/sh -c 'ulimit -n; ls /m | wc -l'
+    run_container
+    [ "$status" = 0 ]
+    [ "$output" = $'8\n20' ]
+}
+
 @test "rlimits: all bits set are no limit" {
     config '.process.rlimits = [{type: "RLIMIT_STACK", soft: 4242424, hard: 4242424}]'
     args /probe rlimits
