@@ -182,6 +182,11 @@ static int check_flags(const struct exec_options *o, struct err *e)
 	return 0;
 }
 
+static const char *label_or(const char *given, const char *container)
+{
+	return given && *given ? given : container;
+}
+
 static int read_process(const struct exec *x, const struct oci_process **out, struct err *e)
 {
 	const struct exec_options *o = x->o;
@@ -202,6 +207,9 @@ static int read_process(const struct exec *x, const struct oci_process **out, st
 		if (oci_process_parse(x->arena, text, (size_t)n, &given, e) < 0)
 			return err_in(e, "--process %s", o->process_file);
 		*p = *given;
+		/* No label is no way out of the container's. */
+		p->apparmor_profile = label_or(given->apparmor_profile, x->spec->process ? x->spec->process->apparmor_profile : NULL);
+		p->selinux_label = label_or(given->selinux_label, x->spec->process ? x->spec->process->selinux_label : NULL);
 		if (o->tty_set)
 			p->terminal = o->tty;
 	} else {

@@ -66,7 +66,8 @@ static int make_root(const char *root, struct err *e)
 	return 0;
 }
 
-static int open_root(const char *root, struct err *e)
+/* new: a container is to be made in it. */
+static int open_root(const char *root, bool new, struct err *e)
 {
 	struct stat st;
 	auto_fd int fd = openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -75,8 +76,11 @@ static int open_root(const char *root, struct err *e)
 		return err_errno(e, "--root: %s", root);
 	if (st.st_uid != proc_euid())
 		return err_set(e, EPERM, "--root: %s belongs to user %u", root, st.st_uid);
+	if ((st.st_mode & S_ISVTX) && (st.st_mode & S_IWOTH))
+		return err_set(e, EPERM, "--root: %s is a directory for everybody (mode %04o): give containers one of their own", root,
+			       st.st_mode & 07777);
 	/* Other users' eyes have no business here; an older or foreign directory is put right (CVE-2024-25621 is the class). */
-	if ((st.st_mode & 077) && fchmod(fd, (st.st_mode & S_ISVTX) | 0700) < 0)
+	if (new && (st.st_mode & 077) && fchmod(fd, (st.st_mode & S_ISVTX) | 0700) < 0)
 		return err_errno(e, "--root: chmod %s", root);
 	return take_fd(&fd);
 }
@@ -146,9 +150,9 @@ int store_create(const struct runtime *rt, const char *id, struct container *out
 
 	if (r < 0)
 		return r;
-	auto_fd int root = open_root(rt->root, e);
+	auto_fd int root = open_root(rt->root, true, e);
 	if (root == -ENOENT && make_root(rt->root, e) == 0)
-		root = open_root(rt->root, e);
+		root = open_root(rt->root, true, e);
 	if (root < 0)
 		return -e->code;
 	if (mkdirat(root, id, 0700) < 0)
@@ -197,7 +201,7 @@ int store_open(const struct runtime *rt, const char *id, bool want_lock, bool ne
 	if (r < 0)
 		return r;
 	c.id = id;
-	c.root_fd = open_root(rt->root, e);
+	c.root_fd = open_root(rt->root, false, e);
 	if (c.root_fd < 0)
 		return e->code == ENOENT ? does_not_exist(id, e) : -e->code;
 	c.dir_fd = open_dir(c.root_fd, id);

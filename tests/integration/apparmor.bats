@@ -32,9 +32,13 @@ teardown() {
     args /bin/sleep 60
     detached run --detach --bundle "$BUNDLE" "$(container_id)"
     run drupe exec "$(container_id)" /bin/sh -c 'cat /proc/self/attr/current; cat /etc/secret; true'
-    drupe delete --force "$(container_id)"
     [[ "$output" == *"$PROFILE (enforce)"* ]]
     [[ "$output" != *hidden* ]]
+    # a process that names no profile has the container's
+    echo '{"cwd": "/", "args": ["/bin/cat", "/proc/self/attr/current"], "env": ["PATH=/bin"]}' >"$BATS_TEST_TMPDIR/p.json"
+    run drupe exec --process "$BATS_TEST_TMPDIR/p.json" "$(container_id)"
+    drupe delete --force "$(container_id)"
+    [[ "$output" == *"$PROFILE (enforce)"* ]]
 }
 
 @test "without a profile nothing is confined" {

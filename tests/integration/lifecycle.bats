@@ -415,6 +415,18 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
     rmdir "$ROOT/a/b" "$ROOT/a"
 }
 
+@test "a directory for everybody is no place for state, and only looking changes no mode" {
+    local open=$BATS_TEST_TMPDIR/open
+    mkdir -m 1777 "$open"
+    refuses 'is a directory for everybody (mode 1777)' drupe --root "$open" create --bundle "$BUNDLE" "$ID"
+    refuses 'is a directory for everybody (mode 1777)' drupe --root "$open" state "$ID"
+    [ "$(stat -c %a "$open")" = 1777 ]
+    chmod 0755 "$open"
+    refuses 'does not exist' drupe --root "$open" state "$ID"
+    [ "$(stat -c %a "$open")" = 755 ]
+    rmdir "$open"
+}
+
 # -------------------------------------------------------------------------------------------------------------- the caller's surroundings
 
 @test "the caller's umask does not reach the container" {
