@@ -277,7 +277,8 @@ PLANNED = [
     ("tmpfs on /proc", {"mounts": [{"destination": "/proc", "type": "tmpfs", "source": "x"}]}, "mounts[0]"),
     ("umask too large", {"process.user": {"uid": 0, "gid": 0, "umask": 0o1000}}, "process.user.umask"),
     ("no root", {"root": None}, "root"),
-    ("vm", {"vm": {"kernel": {"path": "/k"}}}, "vm"),
+    ("virtual machine in a network namespace of the host", {"vm": {"kernel": {"path": "/k"}}, "linux.namespaces":
+     [{"type": "network", "path": "/proc/1/ns/net"}]}, "linux.namespaces[0]"),
     ("memory node beyond the last", {"linux.memoryPolicy": {"mode": "MPOL_BIND", "nodes": "99999"}}, "linux.memoryPolicy"),
 ]
 
