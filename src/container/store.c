@@ -77,8 +77,8 @@ static int open_root(const char *root, bool new, struct err *e)
 	if (st.st_uid != proc_euid())
 		return err_set(e, EPERM, "--root: %s belongs to user %u", root, st.st_uid);
 	if ((st.st_mode & S_ISVTX) && (st.st_mode & S_IWOTH))
-		return err_set(e, EPERM, "--root: %s is a directory for everybody (mode %04o): give containers one of their own", root,
-			       st.st_mode & 07777);
+		return err_set(e, EPERM, "--root: %s is a directory for everybody (mode %04o): give containers one of their own",
+			       root, st.st_mode & 07777);
 	/* Other users' eyes have no business here; an older or foreign directory is put right (CVE-2024-25621 is the class). */
 	if (new && (st.st_mode & 077) && fchmod(fd, (st.st_mode & S_ISVTX) | 0700) < 0)
 		return err_errno(e, "--root: chmod %s", root);
