@@ -758,7 +758,7 @@ delegate() {
     config '(.mounts[] | select(.type == "cgroup") | .options) |= map(if . == "ro" then "rw" else . end)
         | .linux.namespaces += [{"type": "user"}] | .process.user = {"uid": 1000, "gid": 1000}
         | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
+    chown -hR 100000:100000 "$BUNDLE/rootfs"
     # the container's root must get through to it
     chmod o+x "$BATS_TEST_TMPDIR" "$BUNDLE"
 }

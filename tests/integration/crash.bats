@@ -113,7 +113,7 @@ kill_sweep() {
     SAMPLE=$((SAMPLE / 2))
     config 'del(.linux.resources) | .linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }] |
         .linux.gidMappings = .linux.uidMappings | .linux.namespaces += [{ type: "user" }]'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
+    chown -hR 100000:100000 "$BUNDLE/rootfs"
     kill_sweep true --cgroup-manager disabled create --bundle "$BUNDLE" "$ID"
 }
 

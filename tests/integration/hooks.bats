@@ -435,7 +435,7 @@ twice_the_same() {
 @test "hooks run for a container in a user namespace too, those inside as its root" {
     config '.linux.namespaces += [{ type: "user" }] | .linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }]
         | .linux.gidMappings = .linux.uidMappings'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
+    chown -hR 100000:100000 "$BUNDLE/rootfs"
     # The container's root must get there.
     chmod 0711 "$BATS_RUN_TMPDIR"
     chmod 0666 "$TRACE"

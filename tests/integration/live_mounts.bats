@@ -145,7 +145,7 @@ END
 @test "mounts: a user namespace: ids are the container's, flags of the host stay" {
     config '.linux.namespaces += [{ type: "user" }] | .linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }]
         | .linux.gidMappings = .linux.uidMappings'
-    chown -R 100000:100000 "$BUNDLE/rootfs"
+    chown -hR 100000:100000 "$BUNDLE/rootfs"
     chmod 0711 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$BUNDLE"
     up
     # Where /tmp is a tmpfs, an older kernel cannot map the ids of what is there.

@@ -205,7 +205,7 @@ refused() {
     for type in user network ipc uts; do join "$type" "/proc/$HELD/ns/$(proc_name "$type")"; done
     config 'del(.hostname)'
     map_ids 0:100000:65536
-    chown -R 100000:100000 "$BUNDLE/rootfs"
+    chown -hR 100000:100000 "$BUNDLE/rootfs"
     args /bin/sh -c '/probe ns , ids , host , stat /sys/kernel , stat /proc/1 , stat /dev/null , stat /bin; cat /proc/self/uid_map; sleep 1000'
     detached run -d --bundle "$BUNDLE" "$(container_id)"
     wait_for 5 grep -q 65536 "$BATS_TEST_TMPDIR/out"
