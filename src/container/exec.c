@@ -208,7 +208,8 @@ static int read_process(const struct exec *x, const struct oci_process **out, st
 			return err_in(e, "--process %s", o->process_file);
 		*p = *given;
 		/* No label is no way out of the container's. */
-		p->apparmor_profile = label_or(given->apparmor_profile, x->spec->process ? x->spec->process->apparmor_profile : NULL);
+		p->apparmor_profile =
+			label_or(given->apparmor_profile, x->spec->process ? x->spec->process->apparmor_profile : NULL);
 		p->selinux_label = label_or(given->selinux_label, x->spec->process ? x->spec->process->selinux_label : NULL);
 		if (o->tty_set)
 			p->terminal = o->tty;
