@@ -18,9 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const calls[] = { "read",      "write", "open",   "openat",     "getdents64", "fstat", "newfstatat",
-				     "getrandom", "fcntl", "close",  "getuid",     "brk",        "mmap",  "munmap",
-				     "lseek",     "poll",  "setuid", "exit_group", NULL };
+/* sigaltstack: what the sanitizers do at the end of a program. */
+static const char *const calls[] = { "read",      "write", "open",   "openat",     "getdents64",  "fstat", "newfstatat",
+				     "getrandom", "fcntl", "close",  "getuid",     "brk",         "mmap",  "munmap",
+				     "lseek",     "poll",  "setuid", "exit_group", "sigaltstack", NULL };
 static const struct jail_call rules[] = { JAIL_THREADS, JAIL_IOCTLS('T'), JAIL_PRCTL(PR_SET_PDEATHSIG), { 0 } };
 
 /* Enters a jail and does something there: its exit status, or 1000 + the signal. 999: it could not enter. */
