@@ -87,7 +87,7 @@ with_terminal() {
     config '.process.terminal = true'
     args /probe tty , stat /dev/console
     run python3 - "$T/console.sock" timeout 20 "$RUNTIME" --root "$ROOT" run --detach --bundle "$BUNDLE" --console-socket "$T/console.sock" "$TOKEN" 3>&- <<'END'
-import array, fcntl, os, select, socket, subprocess, sys
+import array, fcntl, os, select, socket, subprocess, sys, time
 path = sys.argv[1]
 if os.path.exists(path):
     os.unlink(path)
@@ -105,11 +105,14 @@ number = array.array("I", [0])
 fcntl.ioctl(fds[0], 0x80045430, number, True)  # TIOCGPTN: only the master of a pty knows it
 print("pty", number[0])
 status = runtime.wait()
-while status == 0:
+ends = 0
+while status == 0 and ends < 2:
     try:
         data = os.read(fds[0], 4096)
-    except OSError:
-        break
+    except OSError: # the last data may come to light a moment after the end
+        ends += 1
+        time.sleep(0.1)
+        continue
     if not data:
         break
     sys.stdout.write(data.decode())
@@ -130,7 +133,7 @@ END
                 ln -sfn "$target" "$R/dev/$name"
                 with_terminal
                 [ "$status" = 0 ] || { echo "$where $name: $output"; return 1; }
-                [[ "$output" == *"pty "*"isatty 0 "* ]]
+                [[ "$output" == *"pty "*"isatty 0 "* ]] || { echo "$where $name: $output"; return 1; }
                 [[ "$output" != *canary* ]]
             done
         done
