@@ -56,7 +56,7 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 
 @test "run -t: the window changes, Ctrl-C arrives" {
     steps() {
-        has 'status 4' on_terminal expect=ready size=30x100 expect='30 100' send='\x03' expect=interrupted -- \
+        has 'status 4' on_terminal expect=ready size=30x100 winch='30 100' send='\x03' expect=interrupted -- \
             /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t "$IMAGE" c sh -c 'trap "stty size" WINCH
             trap "echo interrupted; exit 4" INT; echo ready; while :; do sleep 0.05; done'
     }

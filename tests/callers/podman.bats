@@ -51,7 +51,7 @@ status_of() { pod inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1";
 
 @test "run -it: the window changes, Ctrl-C arrives" {
     steps() {
-        on_terminal expect='ready' size=30x100 expect='30 100' send='\x03' expect='interrupted' -- /usr/bin/podman --runtime "$RT" \
+        on_terminal expect='ready' size=30x100 winch='30 100' send='\x03' expect='interrupted' -- /usr/bin/podman --runtime "$RT" \
             run --rm -it --net none "$IMAGE" sh -c 'trap "stty size" WINCH; trap "echo interrupted; exit 4" INT; echo ready
             while :; do sleep 0.05; done' | tee /dev/stderr | grep -q 'status 4'
     }
