@@ -65,8 +65,10 @@ static int last_words(struct chan *c, struct err *e)
 
 int chan_send(struct chan *c, enum msg_type t, const void *data, size_t len, int fd, struct err *e)
 {
-	struct wire w = { .type = t, .len = (uint32_t)len };
+	struct wire w; /* what is not sent need not be zero */
 
+	w.type = t;
+	w.len = (uint32_t)len;
 	if (len > sizeof(w.data))
 		return err_set(e, EMSGSIZE, "message %d of %zu bytes", t, len);
 	if (len)

@@ -5,13 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static void reserve(struct strbuf *b, size_t more)
+static void grow(struct strbuf *b, size_t want)
 {
-	size_t want = b->len + more + 1;
-
-	if (want <= b->room)
-		return;
 	size_t room = b->room ? b->room * 2 : 128;
 
 	while (room < want)
@@ -24,10 +21,25 @@ static void reserve(struct strbuf *b, size_t more)
 	b->room = room;
 }
 
+static inline void reserve(struct strbuf *b, size_t more)
+{
+	size_t want = b->len + more + 1;
+
+	if (want > b->room)
+		grow(b, want);
+}
+
+char *strbuf_room(struct strbuf *b, size_t len)
+{
+	reserve(b, len);
+	return b->text + b->len;
+}
+
 void strbuf_add(struct strbuf *b, const char *s, size_t len)
 {
 	reserve(b, len);
-	memcpy(b->text + b->len, s, len);
+	if (len) /* no bytes may have no address */
+		memcpy(b->text + b->len, s, len);
 	b->len += len;
 	b->text[b->len] = '\0';
 }
@@ -50,10 +62,20 @@ static char *put_digits(char *end, uint64_t n, bool negative)
 	return end;
 }
 
+void strbuf_number(struct strbuf *b, uint64_t n, bool negative)
+{
+	char digits[24], *end = digits + sizeof(digits), *s = put_digits(end, n, negative);
+
+	strbuf_add(b, s, (size_t)(end - s));
+}
+
 /* The text for one conversion, whose letter is at *fmt, perhaps in digits[]; NULL for what format_plain() does not know. */
 static const char *plain_argument(const char **fmt, va_list *ap, char digits[static 24], size_t *len)
 {
 	char *end = digits + 24, *s = end - 1;
+	int width = **fmt == '0' && (*fmt)[1] >= '1' && (*fmt)[1] <= '9' ? (*fmt)[1] - '0' : 0;
+
+	*fmt += width ? 2 : 0;
 	bool wide = **fmt == 'l' || **fmt == 'z';
 	int64_t n;
 
@@ -63,46 +85,47 @@ static const char *plain_argument(const char **fmt, va_list *ap, char digits[sta
 	} else if (**fmt == 'd') {
 		n = wide ? va_arg(*ap, long) : va_arg(*ap, int);
 		s = put_digits(end, (uint64_t)n, n < 0);
-	} else if (**fmt == 's' && !wide) {
+		if (n < 0 && width)
+			return NULL;
+	} else if (**fmt == 's' && !wide && !width) {
 		const char *text = va_arg(*ap, const char *);
 
 		*len = text ? strlen(text) : 0;
 		return text;
-	} else if (**fmt == 'c' && !wide) {
+	} else if (**fmt == 'c' && !wide && !width) {
 		*s = (char)va_arg(*ap, int);
 	} else {
 		return NULL;
 	}
+	while (end - s < width)
+		*--s = '0';
 	*len = (size_t)(end - s);
 	return s;
 }
 
-/* What nearly all formats here consist of: text, %s, %c, %u, %d and the wide forms, where libc takes a thousand instructions.
- * Returns the length; -1 when there is anything else in it, or not enough room. */
+/* What nearly all formats here consist of: text, %s, %c, %u, %d, their wide forms and those like %02d, where libc takes a thousand
+ * instructions. Returns the length; -1 when there is anything else in it, or not enough room. */
 static int format_plain(char *out, size_t room, const char *fmt, va_list *ap)
 {
 	char digits[24];
 	size_t n = 0;
 
-	while (*fmt) {
-		const char *s = fmt;
-		size_t len = 0;
+	for (; *fmt; fmt++) {
+		size_t len = 1;
 
-		if (*fmt == '%') {
-			fmt++;
-			s = plain_argument(&fmt, ap, digits, &len);
-			if (!s)
-				return -1;
-			fmt++;
+		if (*fmt != '%') {
+			out[n] = *fmt;
 		} else {
-			while (*fmt && *fmt != '%')
-				fmt++;
-			len = (size_t)(fmt - s);
+			fmt++;
+			const char *s = plain_argument(&fmt, ap, digits, &len);
+
+			if (!s || len >= room - n)
+				return -1;
+			memcpy(out + n, s, len);
 		}
-		if (len >= room - n)
-			return -1;
-		memcpy(out + n, s, len);
 		n += len;
+		if (n == room)
+			return -1;
 	}
 	out[n] = '\0';
 	return (int)n;
@@ -129,6 +152,32 @@ int text_format(char *out, size_t room, const char *fmt, ...)
 
 	va_end(ap);
 	return len;
+}
+
+void text_time(char out[static TIME_TEXT_SIZE], const struct timespec *t)
+{
+	enum { YEAR = 365, FOUR_YEARS = 4 * YEAR + 1, CENTURY = 25 * FOUR_YEARS - 1, ERA = 4 * CENTURY + 1 };
+	struct timespec now;
+
+	if (!t) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		t = &now;
+	}
+	const unsigned second = (unsigned)(t->tv_sec % 86400);
+	/* Years that begin on the first of March have their leap day at the end; day 0 is in the year 0, a multiple of 400. */
+	const uint64_t days = (uint64_t)t->tv_sec / 86400 + 719468;
+	unsigned day = (unsigned)(days % ERA);
+	unsigned year = (day - day / (FOUR_YEARS - 1) + day / CENTURY - day / (ERA - 1)) / YEAR;
+
+	day -= YEAR * year + year / 4 - year / 100;
+	/* Five months in a row have 153 days, from March as from August on. */
+	unsigned month = (5 * day + 2) / 153;
+
+	day -= (153 * month + 2) / 5;
+	year += (unsigned)(days / ERA) * 400 + (month >= 10);
+	month = month < 10 ? month + 3 : month - 9;
+	(void)text_format(out, TIME_TEXT_SIZE, "%u-%02u-%02uT%02u:%02u:%02u.%09luZ", year, month, day + 1, second / 3600,
+			  second / 60 % 60, second % 60, (unsigned long)t->tv_nsec);
 }
 
 /* noinline: gcc 12 with sanitizers sees a null format where it inlines this. */
@@ -188,7 +237,10 @@ char *arena_strdup(struct arena *a, const char *s)
 
 bool str_starts(const char *s, const char *prefix)
 {
-	return strncmp(s, prefix, strlen(prefix)) == 0;
+	for (; *prefix; s++, prefix++) /* most differ at once */
+		if (*s != *prefix)
+			return false;
+	return true;
 }
 
 bool str_ends(const char *s, const char *suffix)
@@ -200,7 +252,9 @@ bool str_ends(const char *s, const char *suffix)
 
 bool str_eq(const char *a, const char *b)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	if (!a || !b)
+		return a == b;
+	return a[0] == b[0] && strcmp(a, b) == 0; /* most differ at once */
 }
 
 static bool same_letter(char a, char b)
@@ -269,4 +323,22 @@ int parse_i64(const char *s, int64_t *out, struct err *e)
 		return err_set(e, ERANGE, "%s is too large", s);
 	*out = negative ? (int64_t)(0 - n) : (int64_t)n;
 	return 0;
+}
+
+size_t scan_numbers(const char *s, const char *between, uint64_t *v, size_t n, const char **end)
+{
+	size_t found = 0;
+
+	for (; found < n; found++) {
+		const char *at = s;
+
+		while (*at && (*at == ' ' || *at == '\t' || strchr(between, *at)))
+			at++;
+		if (*at < '0' || *at > '9')
+			break;
+		v[found] = strtoull(at, (char **)&s, 10);
+	}
+	if (end)
+		*end = s;
+	return found;
 }

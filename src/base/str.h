@@ -20,12 +20,23 @@ void strbuf_add(struct strbuf *b, const char *s, size_t len);
 void strbuf_puts(struct strbuf *b, const char *s);
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+void strbuf_number(struct strbuf *b, uint64_t n, bool negative); /* negative: n is that number in two's complement */
+
+/* Where len bytes, and a NUL after them, may be written; whoever does adds what it wrote to b->len. */
+char *strbuf_room(struct strbuf *b, size_t len);
+
 /* The text so far, "" when empty; lives in the arena. */
 const char *strbuf_str(const struct strbuf *b);
 
 /* vsnprintf(), quicker with what formats mostly consist of. */
 int text_vformat(char *out, size_t room, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
 int text_format(char *out, size_t room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* A point in time (CLOCK_REALTIME, not before 1970; NULL: now) as of RFC 3339, in UTC, with nanoseconds. libc's functions bring time zones
+ * along. */
+#define TIME_TEXT_SIZE 40
+struct timespec;
+void text_time(char out[static TIME_TEXT_SIZE], const struct timespec *t);
 
 /* printf() into the arena. */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -44,3 +55,7 @@ bool str_resembles(const char *a, const char *b);
 must_check int parse_u32(const char *s, uint32_t *out, struct err *e);
 must_check int parse_u64(const char *s, uint64_t *out, struct err *e);
 must_check int parse_i64(const char *s, int64_t *out, struct err *e);
+
+/* Reads up to n decimal numbers out of s, with blanks or bytes of `between` before each; numbers too large are the largest. Returns how
+ * many there were; *end (may be NULL) is behind the last. */
+size_t scan_numbers(const char *s, const char *between, uint64_t *v, size_t n, const char **end);

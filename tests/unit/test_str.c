@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <time.h>
 
 static void numbers_are_whole_decimal_texts(void)
 {
@@ -34,11 +35,29 @@ static void numbers_keep_64_bits_and_refuse_the_65th(void)
 	expect(parse_i64("--1", &i, &e) == -EINVAL);
 }
 
+static void numbers_of_a_line_are_read_until_something_else(void)
+{
+	uint64_t v[4];
+	const char *end;
+
+	expect(scan_numbers("8:0 Read 17\n", ":", v, 4, &end) == 2 && v[0] == 8 && v[1] == 0);
+	expect_str(end, " Read 17\n");
+	expect(scan_numbers(" 1\t2  3\n4", "", v, 4, &end) == 3 && v[2] == 3);
+	expect_str(end, "\n4");
+	expect(scan_numbers("1 2 3", "", v, 2, &end) == 2 && v[1] == 2);
+	expect_str(end, " 3");
+	expect(scan_numbers("99999999999999999999999", "", v, 4, NULL) == 1 && v[0] == UINT64_MAX);
+	expect(scan_numbers("-1", "", v, 4, &end) == 0 && scan_numbers("", ":", v, 4, NULL) == 0);
+	expect_str(end, "-1");
+}
+
 static void strbuf_grows_and_stays_terminated(void)
 {
 	auto_arena struct arena a = { 0 };
 	struct strbuf b = STRBUF(&a);
 
+	expect_str(strbuf_str(&b), "");
+	strbuf_add(&b, NULL, 0);
 	expect_str(strbuf_str(&b), "");
 	for (int i = 0; i < 1000; i++)
 		strbuf_printf(&b, "%d,", i);
@@ -67,6 +86,8 @@ static void formats_are_those_of_printf(void)
 	expect_str(arena_printf(&a, "%ld %lu %zu", LONG_MIN, ULONG_MAX, SIZE_MAX),
 		   "-9223372036854775808 18446744073709551615 18446744073709551615");
 	expect_str(arena_printf(&a, "%s %04o %.2s|%5d|%lld", "x", 8u, "abc", -7, -1LL), "x 0010 ab|   -7|-1");
+	expect_str(arena_printf(&a, "%02d:%04u-%09ld.%01d|%03d", 7, 12345u, 1234L, 0, -4), "07:12345-000001234.0|-04");
+	expect_str(arena_printf(&a, "%02d:%04zu%0d", 70, (size_t)1, 3), "70:00013");
 	expect(strlen(arena_printf(&a, "%s,%s", wide, wide)) == 2 * 599 + 1);
 }
 
@@ -111,7 +132,32 @@ static void a_name_resembles_another_with_one_mistake(void)
 	expect(!str_resembles("hoXXname", "hostname") && !str_resembles("hostnameXX", "hostname"));
 }
 
-TAP_MAIN(CASE(numbers_are_whole_decimal_texts), CASE(numbers_keep_64_bits_and_refuse_the_65th),
+static bool is_as_libc_says(const struct timespec *t)
+{
+	char want[64], got[TIME_TEXT_SIZE];
+	struct tm tm;
+
+	gmtime_r(&t->tv_sec, &tm);
+	strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S.000000007Z", &tm);
+	text_time(got, t);
+	return strcmp(got, want) == 0;
+}
+
+/* Each day from 1970 to 2401, at another time. */
+static void times_are_those_of_the_calendar(void)
+{
+	struct timespec t = { .tv_nsec = 7 };
+	int day = 0;
+
+	while (day < 157500 && is_as_libc_says(&t)) {
+		t.tv_sec += 86400 + 1;
+		day++;
+	}
+	expect(day == 157500);
+}
+
+TAP_MAIN(CASE(times_are_those_of_the_calendar), CASE(numbers_are_whole_decimal_texts),
+	 CASE(numbers_keep_64_bits_and_refuse_the_65th), CASE(numbers_of_a_line_are_read_until_something_else),
 	 CASE(strbuf_grows_and_stays_terminated), CASE(null_equals_only_null), CASE(a_name_resembles_another_with_one_mistake),
 	 CASE(formats_are_those_of_printf), CASE(appending_formats_is_the_same_at_any_length),
 	 CASE(arenas_give_zeroes_again_and_again))
