@@ -254,8 +254,21 @@ static int read_enum(struct decoder *d, const struct at *at, const struct json *
 
 /* ---- lists of scalars ---- */
 
+/* The i-th of a list, which is more than any string. */
+static int read_word(struct decoder *d, const struct at *at, const struct json *v, const struct field *f, size_t i,
+		     const char **out)
+{
+	struct at here = { at, NULL, i };
+	int r = read_str(d, &here, v, f->flags & ABSOLUTE, out);
+
+	if (r == 0 && f->arg && lookup(f->arg, v->text) < 0)
+		r = bad(d, &here, v, "unknown value \"%.80s\"", v->text);
+	return r;
+}
+
 static int read_strs(struct decoder *d, const struct at *at, const struct json *v, const struct field *f, struct strs *out)
 {
+	const struct json *c = v->child;
 	size_t i = 0;
 	int failed = 0, r = want(d, at, v, JSON_ARRAY);
 
@@ -264,14 +277,14 @@ static int read_strs(struct decoder *d, const struct at *at, const struct json *
 	if ((f->flags & NONEMPTY) && !v->len)
 		return bad(d, at, v, "must not be empty");
 	/* one more, NULL: usable as argv and envp */
-	out->v = arena_alloc(d->arena, (v->len + 1) * sizeof(*out->v));
-	out->n = v->len;
-	for (const struct json *c = v->child; c; c = c->next, i++) {
-		struct at here = { at, NULL, i };
+	const char **words = out->v = arena_alloc(d->arena, (v->len + 1) * sizeof(*out->v));
 
-		r = read_str(d, &here, c, f->flags & ABSOLUTE, &out->v[i]);
-		if (r == 0 && f->arg && lookup(f->arg, c->text) < 0)
-			r = bad(d, &here, c, "unknown value \"%.80s\"", c->text);
+	out->n = v->len;
+	if (!(f->flags & ABSOLUTE) && !f->arg) /* as most are */
+		for (; c && c->type == JSON_STRING; c = c->next)
+			words[i++] = c->text;
+	for (; c; c = c->next, i++) {
+		r = read_word(d, at, c, f, i, &words[i]);
 		if (gives_up(d, r))
 			return r;
 		failed |= r;
@@ -407,14 +420,23 @@ static int read_field(struct decoder *d, const struct at *at, const struct field
 	return 0;
 }
 
-/* Index of the member's field, s->n when the shape does not name it. */
-static size_t find(const struct shape *s, const char *name)
+static size_t find_between(const struct shape *s, const char *name, size_t i, size_t end)
 {
-	size_t i = 0;
-
-	while (i < s->n && (s->fields[i].name[0] != name[0] || strcmp(s->fields[i].name, name) != 0))
+	while (i < end && (s->fields[i].name[0] != name[0] || strcmp(s->fields[i].name, name) != 0))
 		i++;
 	return i;
+}
+
+/* Index of the member's field, s->n when the shape does not name it. Looked for from `likely` on first: members mostly come in the
+ * order of the table. */
+static size_t find(const struct shape *s, const char *name, size_t likely)
+{
+	size_t i = find_between(s, name, likely, s->n);
+
+	if (i < s->n)
+		return i;
+	i = find_between(s, name, 0, likely);
+	return i < likely ? i : s->n;
 }
 
 /* A member that the shape does not name, when that may be a mistake in writing. */
@@ -448,13 +470,14 @@ static int read_object(struct decoder *d, const struct at *at, const struct shap
 {
 	struct checker c = { .d = d, .at = at, .v = v };
 	uint64_t seen = 0;
+	size_t next = 0;
 	int failed = 0, r = want(d, at, v, JSON_OBJECT);
 
 	if (r < 0)
 		return r;
 	for (const struct json *m = v->child; m; m = m->next) {
 		struct at here = { at, m->key, 0 };
-		size_t i = m->type == JSON_NULL ? s->n : find(s, m->key);
+		size_t i = m->type == JSON_NULL ? s->n : find(s, m->key, next);
 
 		if (i == s->n) {
 			hint(d, &here, s, m);
@@ -465,6 +488,7 @@ static int read_object(struct decoder *d, const struct at *at, const struct shap
 			return r;
 		failed |= r;
 		seen |= UINT64_C(1) << i;
+		next = i + 1;
 	}
 	r = require(d, at, s, v, seen);
 	if (r < 0 || failed)

@@ -1,6 +1,8 @@
 /* eight.h - texts, eight bytes at once (oci/ only) */
 #pragma once
 #include <endian.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,18 +18,13 @@ static inline uint64_t load8(const char *s)
 	return le64toh(w);
 }
 
-/* The lowest top bit that is set is in the first byte that is c. */
-static inline uint64_t find_byte(uint64_t w, unsigned char c)
-{
-	uint64_t x = w ^ ONES * c;
-
-	return (x - ONES) & ~x & TOPS;
-}
-
-/* The same for the first byte that is no plain character of a string: quote, backslash, control character or beyond ASCII. */
+/* The lowest top bit that is set is in the first byte that is no plain character of a string: quote, backslash, control character or
+ * beyond ASCII. Of two ASCII characters that differ, the difference plus 0x7f has the top bit. */
 static inline uint64_t find_special(uint64_t w)
 {
-	return find_byte(w, '"') | find_byte(w, '\\') | ((w - ONES * 0x20) & ~w & TOPS) | (w & TOPS);
+	uint64_t plain = ((w ^ ONES * '"') + ~TOPS) & ((w ^ ONES * '\\') + ~TOPS) & (w + ONES * 0x60);
+
+	return (~plain | w) & TOPS;
 }
 
 /* The first character that is not plain, or end. */
@@ -42,4 +39,33 @@ static inline const char *skip_plain(const char *s, const char *end)
 	while (s < end && (unsigned char)*s >= 0x20 && (unsigned char)*s < 0x80 && *s != '"' && *s != '\\')
 		s++;
 	return s;
+}
+
+/* Copies n bytes; true when all of them are plain. */
+static inline bool copy_plain(char *to, const char *from, size_t n)
+{
+	uint64_t special = 0, w;
+	uint32_t first, last;
+
+	if (n >= 8) {
+		for (size_t i = 0; i < n; i += 8) {
+			size_t at = i + 8 <= n ? i : n - 8; /* the last eight may overlap with those before */
+
+			memcpy(&w, from + at, 8);
+			memcpy(to + at, &w, 8);
+			special |= find_special(w);
+		}
+	} else if (n >= 4) {
+		memcpy(&first, from, 4);
+		memcpy(&last, from + n - 4, 4);
+		memcpy(to, &first, 4);
+		memcpy(to + n - 4, &last, 4);
+		special = find_special(first | (uint64_t)last << 32);
+	} else {
+		for (size_t i = 0; i < n; i++) {
+			to[i] = from[i];
+			special |= find_special(ONES * (unsigned char)from[i]);
+		}
+	}
+	return !special;
 }

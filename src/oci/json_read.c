@@ -3,11 +3,12 @@
  * per value hangs under the innermost open container. Numbers stay digits, so 64-bit values are exact. Raw newlines can stand
  * between tokens only, so they are counted there. Repeated names are looked for when an object closes, by sorting when it is large,
  * so that a hostile object costs n log n. What is not RFC 8259 is refused where it stands; a string is checked while its end is
- * looked for.
+ * looked for. What is read is a copy that is ours: strings stay where they are in it, decoded in place and ended by a NUL. Zeros
+ * follow the copy, so that sixteen bytes can be loaded anywhere, and its end is found as what nobody expects there.
  */
 #include "oci/json.h"
 
-#include "oci/eight.h"
+#include "oci/sixteen.h"
 #include "oci/utf8.h"
 
 #include <errno.h>
@@ -15,26 +16,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW_MEMBERS 32   /* up to here comparing each with each beats sorting */
-#define SPARE       16   /* nodes that are allocated together */
-#define ROOM        1024 /* bytes for strings that are allocated together; */
-#define ROOM_MIN    32   /* what is left of it when the next are */
+#define FEW_MEMBERS 32 /* up to here comparing each with each beats sorting */
+#define SPARE       16 /* nodes that are allocated together */
+#define ZEROS       16 /* bytes after the copy of the text */
+
+_Static_assert(JSON_VALUES_MAX % SPARE == 0, "more_nodes() looks at the limit");
 
 struct reader {
 	struct arena *nodes, *texts;
 	struct err *e;
-	const char *s, *end; /* what is left to read */
-	uint32_t line;       /* of s */
-	uint32_t values;
+	char *s, *end;   /* what is left to read */
+	uint32_t line;   /* of s */
+	uint32_t values; /* that there are nodes for */
 	unsigned depth;
 	bool has_nul;                      /* the latest string has an escaped NUL (a raw one is refused) */
+	struct json *in;                   /* the innermost container, or outside */
+	struct json **tail;                /* where its next child is linked */
+	struct json outside;               /* has the document as its only child */
 	struct json *open[JSON_DEPTH_MAX]; /* containers being filled */
-	struct json *last[JSON_DEPTH_MAX]; /* their latest child */
 	const char *key;                   /* member name waiting for a value */
-	struct json *root;
-	struct json *spare; /* nodes not used yet */
-	unsigned spare_n;
-	char *room, *room_end; /* where short strings are copied to */
+	struct json *spare, *spare_end;    /* nodes not used yet */
 };
 
 /* ---- faults ---- */
@@ -71,31 +72,31 @@ __attribute__((cold)) static int malformed(struct reader *r, const char *why)
 
 /* ---- tokens ---- */
 
-static const char *skip_blanks(const char *s, const char *end)
+/* Blanks end at the zeros at the latest. Mostly they are a newline and what indents the next line. */
+static char peek_beyond_blanks(struct reader *r)
 {
-	for (; end - s >= 8; s += 8) {
-		uint64_t other = load8(s) ^ ONES * ' ';
+	char *s = r->s, c;
 
-		if (other)
-			return s + __builtin_ctzll(other) / 8;
+	while ((c = *s) == '\n' || c == ' ' || c == '\t' || c == '\r') {
+		sixteen_t v = sixteen_at(++s);
+
+		r->line += c == '\n';
+		s += __builtin_ctz(~sixteen_either(v, ' ', '\t'));
 	}
-	while (s < end && *s == ' ')
-		s++;
-	return s;
+	r->s = s;
+	return c;
 }
 
 /* The next character that is no space; 0 at the end of the text, and for a NUL, which nobody expects either. */
-static char peek(struct reader *r)
+static inline char peek(struct reader *r)
 {
-	while (r->s < r->end) {
-		char c = *r->s;
+	char c = *r->s;
 
-		if (c != ' ' && c != '\n' && c != '\t' && c != '\r')
-			return c;
-		r->line += c == '\n';
-		r->s = skip_blanks(r->s + 1, r->end);
-	}
-	return '\0';
+	if ((unsigned char)c > ' ')
+		return c;
+	if (c == ' ' && (unsigned char)r->s[1] > ' ') /* behind a colon */
+		return *++r->s;
+	return peek_beyond_blanks(r);
 }
 
 /* The code unit of the \uXXXX escape at s, -1 when there is none. */
@@ -168,24 +169,16 @@ static int escape(struct reader *r, char **out)
 	return 0;
 }
 
-/* Where the string at s ends: at its quote or, when that is missing, with the text. */
-static const char *string_end(const char *s, const char *end)
-{
-	for (s = skip_plain(s, end); s < end && *s != '"'; s = skip_plain(s, end))
-		s += *s == '\\' && end - s > 1 ? 2 : 1;
-	return s;
-}
-
-/* Reads what is not plain in a string, up to its closing quote; out has room for as many bytes as are read, decoded they are fewer.
- * Returns where the string ends. */
+/* Reads what is not plain in a string, up to its closing quote, and moves it to out, where it began: decoded it is not longer.
+ * Returns where it ends there. */
 static char *mixed_string(struct reader *r, char *out)
 {
 	for (;;) {
-		const char *from = r->s;
+		char *from = r->s;
 		size_t n;
 
-		r->s = skip_plain(from, r->end);
-		memcpy(out, from, (size_t)(r->s - from));
+		r->s += skip_plain(from, r->end) - from;
+		memmove(out, from, (size_t)(r->s - from));
 		out += r->s - from;
 		if (r->s < r->end && *r->s == '"')
 			return out;
@@ -203,61 +196,34 @@ static char *mixed_string(struct reader *r, char *out)
 			err_set(r->e, EINVAL, "line %u: text is not UTF-8", r->line);
 			return NULL;
 		}
-		memcpy(out, r->s, n);
+		memmove(out, r->s, n);
 		out += n;
 		r->s += n;
 	}
 }
 
-/* Reads a string that is not plain, or does not fit into the room: a place of its own in the arena. */
-static int long_string(struct reader *r, const char **text, uint32_t *len)
+/* Reads the string whose opening quote is next, and ends it by a NUL. Returns where it ends, NULL when it is none. A quote is
+ * followed by what ends the loop: the zeros at the latest. */
+static inline char *string(struct reader *r)
 {
-	char *copy = arena_alloc(r->texts, (size_t)(string_end(r->s, r->end) - r->s) + 1), *last = mixed_string(r, copy);
+	char *start = ++r->s, *end = start;
+	unsigned special;
 
-	if (!last)
-		return -EINVAL;
-	*text = copy;
-	*len = (uint32_t)(last - copy);
+	while (!(special = sixteen_special(sixteen_at(end))))
+		end += 16;
+	end += __builtin_ctz(special);
+	if (*end == '"')
+		r->s = end;
+	else
+		end = mixed_string(r, start);
+	if (!end)
+		return NULL;
+	*end = '\0';
 	r->s++;
-	return 0;
+	return end;
 }
 
-static void more_room(struct reader *r)
-{
-	size_t left = (size_t)(r->end - r->s) + ROOM_MIN, size = left < ROOM ? left : ROOM;
-
-	r->room = arena_alloc(r->texts, size);
-	r->room_end = r->room + size;
-}
-
-/* Reads the string whose opening quote is next: copied and looked through at the same time, eight bytes each. */
-static int string(struct reader *r, const char **text, uint32_t *len)
-{
-	const char *s = ++r->s;
-
-	if (r->room_end - r->room < ROOM_MIN)
-		more_room(r);
-	for (char *out = r->room; r->end - s >= 8 && r->room_end - out > 8; s += 8, out += 8) {
-		uint64_t special = find_special(load8(s));
-
-		memcpy(out, s, 8);
-		if (!special)
-			continue;
-		unsigned n = (unsigned)__builtin_ctzll(special) / 8;
-
-		if (s[n] != '"')
-			break;
-		out[n] = '\0';
-		*text = r->room;
-		*len = (uint32_t)(s + n - r->s);
-		r->room = out + n + 1;
-		r->s = s + n + 1;
-		return 0;
-	}
-	return long_string(r, text, len);
-}
-
-static const char *skip_digits(const char *s, const char *end)
+static char *skip_digits(char *s, const char *end)
 {
 	while (s < end && *s >= '0' && *s <= '9')
 		s++;
@@ -265,7 +231,7 @@ static const char *skip_digits(const char *s, const char *end)
 }
 
 /* The end of the number at s; NULL when it is none. */
-static const char *number_end(const char *s, const char *end)
+static char *number_end(char *s, const char *end)
 {
 	const char *from = s += s < end && *s == '-';
 
@@ -288,36 +254,30 @@ static const char *number_end(const char *s, const char *end)
 
 /* ---- building the tree ---- */
 
-static struct json *add(struct reader *r, enum json_type type)
+/* Nodes for the next values, when those before are used up. */
+static int more_nodes(struct reader *r)
 {
-	if (r->values++ == JSON_VALUES_MAX) {
-		fault(r, NULL, E2BIG, "the document has too many values");
+	if (r->values == JSON_VALUES_MAX)
+		return fault(r, NULL, E2BIG, "the document has too many values");
+	r->values += SPARE;
+	r->spare = arena_alloc(r->nodes, SPARE * sizeof(*r->spare));
+	r->spare_end = r->spare + SPARE;
+	return 0;
+}
+
+static inline struct json *add(struct reader *r, enum json_type type)
+{
+	if (r->spare == r->spare_end && more_nodes(r) < 0)
 		return NULL;
-	}
-	if (!r->spare_n) {
-		r->spare = arena_alloc(r->nodes, SPARE * sizeof(*r->spare));
-		r->spare_n = SPARE;
-	}
 	struct json *v = r->spare++;
 
-	r->spare_n--;
 	v->type = (uint8_t)type;
 	v->line = r->line;
-	if (r->depth == 0) {
-		r->root = v;
-		return v;
-	}
-	struct json *parent = r->open[r->depth - 1];
-	struct json *prev = r->last[r->depth - 1];
-
 	v->key = r->key;
 	r->key = NULL;
-	if (prev)
-		prev->next = v;
-	else
-		parent->child = v;
-	r->last[r->depth - 1] = v;
-	parent->len++;
+	r->in->len++;
+	*r->tail = v;
+	r->tail = &v->next;
 	return v;
 }
 
@@ -329,9 +289,9 @@ static int open_container(struct reader *r, enum json_type type)
 
 	if (!v)
 		return -E2BIG;
-	r->open[r->depth] = v;
-	r->last[r->depth] = NULL;
-	r->depth++;
+	r->open[r->depth++] = v;
+	r->in = v;
+	r->tail = &v->child;
 	r->s++;
 	return 0;
 }
@@ -342,14 +302,48 @@ static int add_string(struct reader *r)
 
 	if (!v)
 		return -E2BIG;
-	if (string(r, &v->text, &v->len) < 0)
+	v->text = r->s + 1;
+	char *end = string(r);
+
+	if (!end)
 		return -EINVAL;
+	v->len = (uint32_t)(end - v->text);
 	return r->has_nul ? fault(r, v, EINVAL, "string contains a NUL character") : 0;
+}
+
+/* Whether a comma and a string follow, as lists are written; then the reader goes on to the string. Other blanks are for next(). */
+static inline bool next_is_string(struct reader *r)
+{
+	char *s = r->s;
+	uint32_t lines = 0;
+
+	if (*s != ',')
+		return false;
+	if (*++s == '\n') {
+		lines = 1;
+		s += 1 + __builtin_ctz(~sixteen_either(sixteen_at(s + 1), ' ', '\t'));
+	}
+	if (*s != '"')
+		return false;
+	r->line += lines;
+	r->s = s;
+	return true;
+}
+
+/* A string, and in an array those that follow it. */
+static int add_strings(struct reader *r)
+{
+	int got;
+
+	do
+		got = add_string(r);
+	while (got == 0 && r->in->type == JSON_ARRAY && next_is_string(r));
+	return got;
 }
 
 static int add_number(struct reader *r)
 {
-	const char *end = number_end(r->s, r->end);
+	char *end = number_end(r->s, r->end);
 
 	if (!end)
 		return malformed(r, "not a number");
@@ -385,7 +379,7 @@ static int value(struct reader *r)
 
 	switch (c) {
 	case '"':
-		return add_string(r);
+		return add_strings(r);
 	case '{':
 		return open_container(r, JSON_OBJECT);
 	case '[':
@@ -404,12 +398,13 @@ static int value(struct reader *r)
 /* Reads a member's name and its colon. */
 static int name(struct reader *r)
 {
-	uint32_t len;
-
 	if (peek(r) != '"')
 		return malformed(r, "expected a member name");
-	if (string(r, &r->key, &len) < 0)
+	const char *key = r->s + 1;
+
+	if (!string(r))
 		return -EINVAL;
+	r->key = key;
 	if (r->has_nul)
 		return fault(r, NULL, EINVAL, "member name contains a NUL character");
 	if (peek(r) != ':')
@@ -450,13 +445,16 @@ static const struct json *repeated_of_many(struct arena *a, const struct json *o
 
 static int close_container(struct reader *r)
 {
-	const struct json *v = r->open[r->depth - 1], *twice = NULL;
+	struct json *v = r->in;
+	const struct json *twice = NULL;
 
 	if (v->type == JSON_OBJECT)
 		twice = v->len <= FEW_MEMBERS ? repeated_of_few(v) : repeated_of_many(r->nodes, v);
 	if (twice)
 		return fault(r, twice, EINVAL, "member name is repeated");
 	r->depth--;
+	r->in = r->depth ? r->open[r->depth - 1] : &r->outside;
+	r->tail = &v->next;
 	r->s++;
 	return 0;
 }
@@ -467,8 +465,7 @@ static int close_container(struct reader *r)
 static int next(struct reader *r)
 {
 	while (r->depth) {
-		const struct json *in = r->open[r->depth - 1];
-		bool object = in->type == JSON_OBJECT;
+		bool object = r->in->type == JSON_OBJECT;
 		char c = peek(r);
 
 		if (c == (object ? '}' : ']')) {
@@ -478,9 +475,9 @@ static int next(struct reader *r)
 				return closed;
 			continue;
 		}
-		if (in->len && c != ',')
+		if (r->in->len && c != ',')
 			return malformed(r, object ? "expected a comma or }" : "expected a comma or ]");
-		r->s += in->len != 0;
+		r->s += r->in->len != 0;
 		return object && name(r) < 0 ? -EINVAL : 1;
 	}
 	return 0;
@@ -505,14 +502,19 @@ static int document(struct reader *r)
 
 int json_parse_apart(struct arena *nodes, struct arena *texts, const char *text, size_t len, const struct json **out, struct err *e)
 {
-	struct reader reader = { .nodes = nodes, .texts = texts, .s = text, .end = text + len, .e = e, .line = 1 };
+	struct reader reader = { .nodes = nodes, .texts = texts, .e = e, .line = 1 };
 
 	if (len > JSON_TEXT_MAX)
 		return err_set(e, E2BIG, "JSON text is %zu bytes, the limit is %u", len, JSON_TEXT_MAX);
+	reader.in = &reader.outside;
+	reader.tail = &reader.outside.child;
+	reader.s = arena_alloc(texts, len + ZEROS);
+	reader.end = reader.s + len;
+	memcpy(reader.s, text, len);
 	int r = document(&reader);
 
 	if (r == 0)
-		*out = reader.root;
+		*out = reader.outside.child;
 	return r;
 }
 

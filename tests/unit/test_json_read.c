@@ -235,6 +235,48 @@ static void lines_are_those_of_the_source(void)
 	expect(json_member(tree, "d") == NULL);
 }
 
+/* However they are apart, and whatever is between and behind them. */
+static void strings_of_a_list_have_their_lines(void)
+{
+	static const struct {
+		const char *between;
+		uint32_t lines;
+	} lists[] = { { ",", 0 },           { ",\n", 1 },          { ",\n\t  ", 1 },        { ", ", 0 },
+		      { " ,", 0 },          { "\n,", 1 },          { ",\r\n", 1 },          { ",\n\n", 2 },
+		      { ",\n\t \n \n", 3 }, { "\n , \n 7,\n", 3 }, { ",\n[],\n {},\n", 3 }, { ",\n                    ", 1 } };
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		auto_arena struct arena a = { 0 };
+		struct strbuf text = STRBUF(&a);
+		const struct json *tree = NULL, *v;
+		struct err e;
+		uint32_t found = 0;
+
+		strbuf_printf(&text, "[\"a\"%s\"b\"%s\"c\\u0021\"%s\"d\"]", lists[i].between, lists[i].between, lists[i].between);
+		expect(json_parse(&a, text.text, text.len, &tree, &e) == 0);
+		for (v = tree ? tree->child : NULL; v; v = v->next) {
+			if (v->type != JSON_STRING)
+				continue;
+			expect(v->line == 1 + lists[i].lines * found && v->text[0] == "abcd"[found] && !v->key);
+			found++;
+		}
+		expect(found == 4);
+	}
+}
+
+static void what_follows_a_string_of_a_list_is_checked(void)
+{
+	RUN({ "[\"a\",]", "line 1: malformed JSON: expected a value" },
+	    { "[\"a\",\n]", "line 2: malformed JSON: expected a value" },
+	    { "[\"a\",\n", "line 2: malformed JSON: the text ends too early" },
+	    { "[\"a\",", "line 1: malformed JSON: the text ends too early" },
+	    { "[\"a\",\n\"b", "line 2: malformed JSON: the text ends too early" },
+	    { "[\"a\",\n\"b\"\n\"c\"]", "line 3: malformed JSON: expected a comma or ]" },
+	    { "[\"a\",\n,\"b\"]", "line 2: malformed JSON: expected a value" },
+	    { "{\"k\": \"a\",\n\"b\"}", "line 2: malformed JSON: expected a colon" },
+	    { "\"a\",\n\"b\"", "line 1: malformed JSON: something follows the value" });
+}
+
 static void numbers_are_kept_as_written(void)
 {
 	auto_arena struct arena a = { 0 };
@@ -270,5 +312,6 @@ TAP_MAIN(CASE(a_document_is_one_value_and_nothing_else), CASE(only_rfc_8259_is_a
 	 CASE(escapes_are_decoded), CASE(half_a_surrogate_pair_is_refused), CASE(nul_is_refused_wherever_it_stands),
 	 CASE(a_repeated_member_is_refused_with_its_path), CASE(repeated_members_are_found_in_objects_of_any_size),
 	 CASE(a_huge_object_takes_no_quadratic_time), CASE(nesting_has_a_limit), CASE(size_has_a_limit),
-	 CASE(the_number_of_values_has_a_limit), CASE(lines_are_those_of_the_source), CASE(numbers_are_kept_as_written),
+	 CASE(the_number_of_values_has_a_limit), CASE(lines_are_those_of_the_source), CASE(strings_of_a_list_have_their_lines),
+	 CASE(what_follows_a_string_of_a_list_is_checked), CASE(numbers_are_kept_as_written),
 	 CASE(the_source_text_is_not_needed_afterwards))
