@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JOURNAL_SOCKET  "/run/systemd/journal/socket"
@@ -24,25 +23,12 @@ static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"
 };
 
-/* RFC 3339, UTC, nanoseconds. */
-static void now_text(char *out, size_t size)
-{
-	struct timespec now;
-	struct tm tm;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	snprintf(out + n, size - n, ".%09ldZ", now.tv_nsec);
-}
-
 static void add_json(struct strbuf *b, enum log_level level, const char *text)
 {
 	struct json_writer w;
-	char now[40];
+	char now[TIME_TEXT_SIZE];
 
-	now_text(now, sizeof(now));
+	text_time(now, NULL);
 	json_begin(&w, b, 0);
 	json_open(&w, NULL, '{');
 	json_str(&w, "level", level_names[level]);
@@ -66,9 +52,9 @@ static void add_printable(struct strbuf *b, const char *text)
 
 static void add_text(struct strbuf *b, enum log_level level, const char *text)
 {
-	char now[40];
+	char now[TIME_TEXT_SIZE];
 
-	now_text(now, sizeof(now));
+	text_time(now, NULL);
 	strbuf_printf(b, "%s %s: ", now, level_names[level]);
 	add_printable(b, text);
 }
