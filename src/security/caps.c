@@ -64,10 +64,13 @@ static const char *const cap_names[] = {
 
 int cap_from_name(const char *name)
 {
-	const char *bare = strncasecmp(name, "CAP_", 4) == 0 ? name + 4 : name;
+	const char *bare = str_starts(name, "CAP_") || strncasecmp(name, "CAP_", 4) == 0 ? name + 4 : name;
 
 	for (size_t i = 0; i < CAP_NAMES; i++)
-		if (!((cap_names[i][4] ^ bare[0]) & ~0x20) && strcasecmp(cap_names[i] + 4, bare) == 0)
+		if (cap_names[i][4] == bare[0] && !strcmp(cap_names[i] + 4, bare)) /* most differ at once */
+			return (int)i;
+	for (size_t i = 0; i < CAP_NAMES; i++)
+		if (strcasecmp(cap_names[i] + 4, bare) == 0)
 			return (int)i;
 	return -1;
 }

@@ -24,20 +24,19 @@ enum { WORD_NR = 0, WORD_ARCH = 4, WORD_ANY = -1, WORD_OTHER = -2 };
 
 /* Somewhere to go: the instruction at that place, which expects that word in the accumulator. WORD_ANY: it expects nothing. */
 struct target {
-	size_t at;
-	int word;
+	uint32_t at;
+	int32_t word; /* both in one register */
 };
 
 #define RETURNS_KEPT 8
 
 struct program {
-	size_t n;  /* of v */
-	bool full; /* it did not fit; what is written now is lost */
+	uint32_t n; /* of v */
+	bool full;  /* it did not fit; what is written now is lost */
 	struct {
-		uint32_t value;
-		size_t at;
+		uint32_t value, at;
 	} returns[RETURNS_KEPT]; /* latest of their value */
-	size_t n_returns;
+	uint32_t n_returns;
 	struct sock_filter v[INSNS_MAX]; /* backwards; what is not used costs nothing, as the stack's pages come when touched */
 };
 
@@ -61,7 +60,6 @@ struct rule {
 	const struct oci_syscall_arg *args;
 	uint8_t n;        /* of args, at most 6, no index twice */
 	uint16_t next;    /* an earlier one for the same call, index + 1 in the array of all; 0: none */
-	uint16_t call;
 	uint32_t syscall; /* where in the profile, for messages */
 	uint32_t action;  /* SECCOMP_RET_* */
 };
@@ -75,7 +73,8 @@ struct chain {
 	uint32_t always, otherwise;
 };
 
-void chain_init(struct chain *c, bool wide, uint32_t otherwise);
+/* With room for that many rules; there may be more. */
+void chain_init(struct chain *c, struct arena *a, size_t room, bool wide, uint32_t otherwise);
 /* Adds a rule, the order-th of the profile (SIZE_MAX: the last). sub != 0: on condition that the first argument is sub, in place of
  * what the rule says of that argument. */
 void chain_add(struct chain *c, struct arena *a, const struct rule *rule, size_t order, unsigned sub);
@@ -88,9 +87,17 @@ struct target chain_write(const struct chain *c, struct program *p);
 /* What the profile says of one call. */
 struct call_rules {
 	uint32_t always; /* the first rule without conditions, index in the profile + 1; 0: there is none */
+	uint32_t action; /* of that */
 	uint16_t rules;  /* the latest rule with conditions before it, index + 1 */
 	bool named;
 };
+
+/* What a number means on one architecture: an action, whatever the arguments; or CHAIN and the number of one, or what stands for
+ * something else. No action has those bits. */
+typedef uint32_t answer_t;
+
+#define CHAIN       UINT32_C(0x40000000)
+#define CONDITIONAL UINT32_MAX /* there are rules with conditions, or parts */
 
 /* What is being compiled. */
 struct seccomp_build {
@@ -101,9 +108,9 @@ struct seccomp_build {
 	bool in_filter[ABIS];
 	struct rule *rules;
 	size_t n_rules, rules_room;
-	uint32_t action[CALLS_MAX]; /* of the first rule without conditions, or the default */
+	answer_t answer[CALLS_MAX]; /* the action of the first rule without conditions, or the default; or CONDITIONAL */
 	struct call_rules call[CALLS_MAX];
 };
 
 /* Makes the program, out->insns and out->n, in the build's arena. EINVAL: rules contradict each other; E2BIG. */
-must_check int seccomp_write(const struct seccomp_build *b, struct sec_filter *out, struct err *e);
+must_check int seccomp_write(struct seccomp_build *b, struct sec_filter *out, struct err *e);

@@ -82,9 +82,9 @@ static struct conjunction *new_conjunction(struct chain *c, struct arena *a)
 	return &c->v[c->n++];
 }
 
-void chain_init(struct chain *c, bool wide, uint32_t otherwise)
+void chain_init(struct chain *c, struct arena *a, size_t room, bool wide, uint32_t otherwise)
 {
-	*c = (struct chain){ .wide = wide, .otherwise = otherwise };
+	*c = (struct chain){ .v = arena_alloc(a, room * sizeof(*c->v)), .room = room, .wide = wide, .otherwise = otherwise };
 }
 
 void chain_add(struct chain *c, struct arena *a, const struct rule *rule, size_t order, unsigned sub)
@@ -181,7 +181,8 @@ int chain_sort(struct chain *c, uint32_t *at, struct err *e)
 		const struct conjunction *v = &c->v[i], *before = kept ? &c->v[kept - 1] : NULL;
 
 		if (!before || !begins_with(v, before)) {
-			c->v[kept++] = *v;
+			if (kept++ < i)
+				c->v[kept - 1] = *v;
 			continue;
 		}
 		/* Covered. When the shorter of them came first, it has said all; when it came last, it must not say otherwise. */

@@ -238,14 +238,8 @@ static int add_conditions(struct seccomp_build *b, struct call_rules *c, const s
 	return r;
 }
 
-static int add_name(struct seccomp_build *b, const struct oci_syscall *s, const char *name, struct rule *rule, struct err *e)
+static int add_call(struct seccomp_build *b, const struct oci_syscall *s, int call, struct rule *rule, struct err *e)
 {
-	int call = syscall_find(name);
-
-	if (call < 0) {
-		log_debug("linux.seccomp: system call %s is not known here, skipped", name);
-		return 0;
-	}
 	struct call_rules *c = &b->call[call];
 
 	c->named = true;
@@ -253,11 +247,13 @@ static int add_name(struct seccomp_build *b, const struct oci_syscall *s, const 
 	if (c->always || rule->action == b->default_action)
 		return 0;
 	if (s->args.n) {
-		rule->call = (uint16_t)call;
+		b->answer[call] = CONDITIONAL;
 		return add_conditions(b, c, s, *rule, e);
 	}
-	b->action[call] = rule->action;
 	c->always = rule->syscall + 1;
+	c->action = rule->action;
+	if (!c->rules)
+		b->answer[call] = rule->action;
 	return 0;
 }
 
@@ -265,15 +261,24 @@ static int add_syscall(struct seccomp_build *b, size_t index, struct err *e)
 {
 	const struct oci_syscall *s = &b->profile->syscalls.v[index];
 	struct rule rule = { .syscall = (uint32_t)index };
+	int before = -1;
 
 	if (action_value(s->action, &s->errno_ret, &rule.action, e) < 0)
 		return err_in(e, "errnoRet");
 	for (size_t i = 0; i < s->args.n; i++)
 		if (check_arg(&s->args.v[i], e) < 0)
 			return err_in(e, "args[%zu]", i);
-	for (size_t i = 0; i < s->names.n; i++)
-		if (add_name(b, s, s->names.v[i], &rule, e) < 0)
+	for (size_t i = 0; i < s->names.n; i++) {
+		int call = syscall_find(s->names.v[i], before);
+
+		if (call < 0) {
+			log_debug("linux.seccomp: system call %s is not known here, skipped", s->names.v[i]);
+			continue;
+		}
+		if (add_call(b, s, call, &rule, e) < 0)
 			return -e->code;
+		before = call;
+	}
 	return 0;
 }
 
@@ -301,7 +306,7 @@ int seccomp_compile(const struct oci_seccomp *s, struct arena *a, const struct s
 		return r;
 	add_arches(&b);
 	for (size_t i = 0; i < CALLS_MAX; i++)
-		b.action[i] = b.default_action;
+		b.answer[i] = b.default_action;
 	if ((r = add_syscalls(&b, e)) < 0 || (r = seccomp_write(&b, &f, e)) < 0)
 		return r;
 	f.notify = b.notify;

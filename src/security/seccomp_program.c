@@ -8,7 +8,7 @@
 
 #define REACH 250 /* less than 255, as a jump may be preceded by another one and its loads */
 
-static size_t put(struct program *p, unsigned code, size_t jt, size_t jf, uint32_t k)
+static uint32_t put(struct program *p, unsigned code, uint32_t jt, uint32_t jf, uint32_t k)
 {
 	if (p->n == INSNS_MAX) {
 		p->full = true;
@@ -19,19 +19,19 @@ static size_t put(struct program *p, unsigned code, size_t jt, size_t jf, uint32
 }
 
 /* A place within reach that leads to at. */
-static size_t within_reach(struct program *p, size_t at)
+static uint32_t within_reach(struct program *p, uint32_t at)
 {
-	return p->n - at <= REACH ? at : put(p, BPF_JMP | BPF_JA, 0, 0, (uint32_t)(p->n - at - 1));
+	return p->n - at <= REACH ? at : put(p, BPF_JMP | BPF_JA, 0, 0, p->n - at - 1);
 }
 
 /* Makes that the next instruction is followed by the one at that place. */
-static void lead_to(struct program *p, size_t at)
+static void lead_to(struct program *p, uint32_t at)
 {
 	if (at != p->n - 1)
-		put(p, BPF_JMP | BPF_JA, 0, 0, (uint32_t)(p->n - at - 1));
+		put(p, BPF_JMP | BPF_JA, 0, 0, p->n - at - 1);
 }
 
-static size_t enter(struct program *p, struct target t, int accumulator)
+static uint32_t enter(struct program *p, struct target t, int accumulator)
 {
 	if (t.word == WORD_ANY || t.word == accumulator)
 		return t.at;
@@ -46,7 +46,7 @@ struct target program_load(struct program *p, struct target t)
 
 struct target program_return(struct program *p, uint32_t value)
 {
-	size_t i = 0;
+	uint32_t i = 0;
 
 	while (i < p->n_returns && p->returns[i].value != value)
 		i++;
@@ -60,14 +60,30 @@ struct target program_return(struct program *p, uint32_t value)
 	return (struct target){ p->returns[i].at, WORD_ANY };
 }
 
-/* The jump alone, with accumulator as it stands. */
-static size_t put_jump(struct program *p, int accumulator, unsigned code, uint32_t k, struct target yes, struct target no)
+/* Whether a jump may lead there as it is, as most can. */
+static bool is_at_hand(const struct program *p, struct target t, int accumulator)
 {
-	size_t jt = enter(p, yes, accumulator), jf = enter(p, no, accumulator);
+	return (t.word == WORD_ANY || t.word == accumulator) && p->n - t.at <= REACH;
+}
+
+/* Apart, so that the other jumps save no registers for it. */
+__attribute__((noinline)) static uint32_t put_far_jump(struct program *p, int accumulator, unsigned code, uint32_t k,
+						       struct target yes, struct target no)
+{
+	uint32_t jt = enter(p, yes, accumulator), jf = enter(p, no, accumulator);
 
 	jt = within_reach(p, jt);
 	jf = within_reach(p, jf);
-	return put(p, BPF_JMP | BPF_K | code, p->n - jt - 1, p->n - jf - 1, k);
+	return put(p, code, p->n - jt - 1, p->n - jf - 1, k);
+}
+
+/* The jump alone, with accumulator as it stands. */
+static uint32_t put_jump(struct program *p, int accumulator, unsigned code, uint32_t k, struct target yes, struct target no)
+{
+	code |= BPF_JMP | BPF_K;
+	if (!is_at_hand(p, yes, accumulator) || !is_at_hand(p, no, accumulator))
+		return put_far_jump(p, accumulator, code, k, yes, no);
+	return put(p, code, p->n - yes.at - 1, p->n - no.at - 1, k);
 }
 
 struct target program_jump(struct program *p, int word, unsigned code, uint32_t k, struct target yes, struct target no)

@@ -15,17 +15,11 @@
 #include <linux/seccomp.h>
 #include <string.h>
 
-/* What a number means on one architecture: an action, whatever the arguments; or a chain's index + 1 in the upper half. */
-typedef uint64_t answer_t;
-
 /* From this number to the next range, on an architecture and on its twin, x86_64's x32. */
 struct range {
 	answer_t answer, twin;
 	uint32_t from;
 };
-
-#define CONDITIONAL UINT32_MAX /* no SECCOMP_RET_*, as the next */
-#define NO_ANSWER   (UINT32_MAX - 1)
 
 /* What is being written. */
 struct writer {
@@ -33,8 +27,7 @@ struct writer {
 	struct program *program;
 	int last[ABIS]; /* the highest number that the profile names; -1: what is above is not answered with ENOSYS */
 	struct chain *chains;
-	size_t n_chains, chains_room;
-	uint32_t answer[CALLS_MAX]; /* to each call, CONDITIONAL: it takes more than a word */
+	uint32_t n_chains, chains_room;
 	size_t n_ranges, n_groups;
 	struct range ranges[NR_MAX];
 	uint16_t group[NR_MAX + 1]; /* the first range of each */
@@ -96,7 +89,7 @@ static void add_parts(const struct seccomp_build *b, struct chain *c, enum call_
 
 	for (size_t i = 0; i < n; i++) {
 		const struct call_rules *part = &b->call[calls[i]];
-		struct rule always = { .action = b->action[calls[i]], .syscall = part->always - 1 };
+		struct rule always = { .action = part->action, .syscall = part->always - 1 };
 		unsigned sub;
 
 		if (syscall_via(calls[i], &sub) != via)
@@ -108,10 +101,10 @@ static void add_parts(const struct seccomp_build *b, struct chain *c, enum call_
 	}
 }
 
-static uint16_t keep_chain(struct writer *w, const struct chain *c)
+static uint32_t keep_chain(struct writer *w, const struct chain *c)
 {
 	if (w->n_chains == w->chains_room) {
-		size_t room = w->chains_room ? 2 * w->chains_room : 16;
+		uint32_t room = w->chains_room ? 2 * w->chains_room : 16;
 		struct chain *v = arena_alloc(w->build->arena, room * sizeof(*v));
 
 		if (w->n_chains)
@@ -119,19 +112,48 @@ static uint16_t keep_chain(struct writer *w, const struct chain *c)
 		w->chains = v;
 		w->chains_room = room;
 	}
-	w->chains[w->n_chains++] = *c;
-	return (uint16_t)w->n_chains;
+	w->chains[w->n_chains] = *c;
+	return w->n_chains++;
 }
 
-/* For a call with conditions. */
-static int make_conditional(struct writer *w, enum abi abi, unsigned call, enum call_via through, answer_t *out, struct err *e)
+/* An architecture's answers by number, of which one run after the other is looked at. */
+struct column {
+	enum abi abi;
+	const uint16_t *calls;
+	size_t n; /* of calls */
+	answer_t beyond, answer;
+	size_t end; /* of the run with that answer */
+};
+
+static void open_column(const struct writer *w, enum abi abi, struct column *c)
+{
+	c->abi = abi;
+	c->calls = syscall_table(abi, &c->n);
+	c->beyond = w->build->default_action;
+	c->end = 0;
+	if (w->last[abi] >= 0) {
+		c->beyond = SECCOMP_RET_ERRNO | ENOSYS;
+		c->n = (size_t)w->last[abi] + 1 < c->n ? (size_t)w->last[abi] + 1 : c->n;
+	}
+}
+
+/* For what has conditions, or parts. Not inlined, as it is rare: what calls it would save registers for it. */
+__attribute__((noinline)) static int make_conditional(struct writer *w, struct column *column, size_t nr, struct err *e)
 {
 	const struct seccomp_build *b = w->build;
+	unsigned call = column->calls[nr];
 	const struct call_rules *rules = &b->call[call];
+	enum call_via through = column->abi != ABI_I386 ? VIA_NONE
+				: nr == NR_SOCKETCALL   ? VIA_SOCKETCALL
+				: nr == NR_IPC          ? VIA_IPC
+							: VIA_NONE;
 	struct chain c;
+	size_t n = 0;
 	uint32_t at;
 
-	chain_init(&c, abi == ABI_X86_64, b->default_action);
+	for (unsigned k = rules->rules; k; k = b->rules[k - 1].next)
+		n++;
+	chain_init(&c, b->arena, n, column->abi == ABI_X86_64, b->default_action);
 	for (unsigned k = rules->rules; k; k = b->rules[k - 1].next)
 		chain_add(&c, b->arena, &b->rules[k - 1], k, 0);
 	if (through != VIA_NONE && !rules->always)
@@ -139,25 +161,10 @@ static int make_conditional(struct writer *w, enum abi abi, unsigned call, enum 
 	if (chain_sort(&c, &at, e) < 0)
 		return err_in(e, "linux.seccomp.syscalls[%u]: system call %s", at, syscall_name(call));
 	if (c.always_set || rules->always || !c.n)
-		*out = c.always_set ? c.always : b->action[call];
+		column->answer = c.always_set ? c.always : rules->always ? rules->action : b->default_action;
 	else
-		*out = (answer_t)keep_chain(w, &c) << 32;
+		column->answer = CHAIN | keep_chain(w, &c);
 	return 0;
-}
-
-static answer_t beyond(const struct writer *w, enum abi abi)
-{
-	return w->last[abi] >= 0 ? SECCOMP_RET_ERRNO | ENOSYS : w->build->default_action;
-}
-
-static void find_answers(struct writer *w)
-{
-	const struct seccomp_build *b = w->build;
-
-	memcpy(w->answer, b->action, sizeof(w->answer));
-	for (size_t i = 0; i < b->n_rules; i++)
-		w->answer[b->rules[i].call] = CONDITIONAL;
-	w->answer[syscall_find("socketcall")] = w->answer[syscall_find("ipc")] = CONDITIONAL;
 }
 
 /* ---- ranges ---- */
@@ -175,75 +182,43 @@ static void add_range(struct writer *w, uint32_t from, answer_t answer, answer_t
 		w->ranges[w->n_ranges++] = r;
 }
 
-/* Numbers that the profile knows, which most architectures have some hundreds of. */
-static size_t numbers_of(const struct writer *w, enum abi abi, const uint16_t **calls)
+/* The run that begins at nr. What has conditions is one by itself. */
+static void find_run(const answer_t *answers, struct column *c, size_t nr)
 {
-	size_t n;
+	const uint16_t *call = c->calls + nr, *end = c->calls + c->n;
 
-	*calls = syscall_table(abi, &n);
-	return w->last[abi] >= 0 && (size_t)w->last[abi] < n ? (size_t)w->last[abi] + 1 : n;
+	if (nr >= c->n) {
+		c->answer = c->beyond;
+		c->end = SIZE_MAX;
+		return;
+	}
+	answer_t answer = answers[*call++];
+
+	if (answer != CONDITIONAL)
+		while (call < end && answers[*call] == answer)
+			call++;
+	c->answer = answer;
+	c->end = (size_t)(call - c->calls);
 }
 
-/* What has conditions, or parts. */
-static int make_answer(struct writer *w, enum abi abi, unsigned call, size_t nr, answer_t *out, struct err *e)
+/* Goes on to the run that begins at nr, when there is one. */
+static int next_run(struct writer *w, struct column *c, size_t nr, struct err *e)
 {
-	enum call_via through = VIA_NONE;
-
-	if (w->answer[call] != CONDITIONAL) {
-		*out = w->answer[call];
+	if (c->end > nr)
 		return 0;
-	}
-	if (abi == ABI_I386 && (nr == NR_SOCKETCALL || nr == NR_IPC))
-		through = nr == NR_SOCKETCALL ? VIA_SOCKETCALL : VIA_IPC;
-	return make_conditional(w, abi, call, through, out, e);
+	find_run(w->build->answer, c, nr);
+	return c->answer == CONDITIONAL ? make_conditional(w, c, nr, e) : 0;
 }
 
-/* Without a twin. */
-static int make_ranges(struct writer *w, enum abi abi, struct err *e)
+/* Of an architecture and its twin, which may be itself. */
+static int make_ranges(struct writer *w, struct column *c, struct column *twin, struct err *e)
 {
-	const uint16_t *calls;
-	size_t n = numbers_of(w, abi, &calls), nr = 0;
-	uint32_t last = NO_ANSWER;
-
 	w->n_ranges = 0;
-	for (; nr < n; nr++) {
-		answer_t answer;
-
-		if (w->answer[calls[nr]] == last)
-			continue;
-		if (make_answer(w, abi, calls[nr], nr, &answer, e) < 0)
+	for (size_t nr = 0; nr < SIZE_MAX; nr = c->end < twin->end ? c->end : twin->end) {
+		if (next_run(w, c, nr, e) < 0 || next_run(w, twin, nr, e) < 0)
 			return -e->code;
-		add_range(w, (uint32_t)nr, answer, answer);
-		last = answer >> 32 ? NO_ANSWER : (uint32_t)answer;
+		add_range(w, (uint32_t)nr, c->answer, twin->answer);
 	}
-	add_range(w, (uint32_t)n, beyond(w, abi), beyond(w, abi));
-	return 0;
-}
-
-/* x86_64 with x32. */
-static int make_twin_ranges(struct writer *w, struct err *e)
-{
-	const uint16_t *calls, *twins;
-	size_t n = numbers_of(w, ABI_X86_64, &calls), n_twin = numbers_of(w, ABI_X32, &twins);
-	size_t n_both = n < n_twin ? n : n_twin, nr = 0;
-	uint32_t last = NO_ANSWER, last_twin = NO_ANSWER;
-
-	w->n_ranges = 0;
-	for (; nr < n || nr < n_twin; nr++) {
-		answer_t answer = beyond(w, ABI_X86_64), twin = beyond(w, ABI_X32);
-
-		while (nr < n_both && w->answer[calls[nr]] == last && w->answer[twins[nr]] == last_twin)
-			nr++;
-		if (nr < n && make_answer(w, ABI_X86_64, calls[nr], nr, &answer, e) < 0)
-			return -e->code;
-		if (nr < n_twin && make_answer(w, ABI_X32, twins[nr], nr, &twin, e) < 0)
-			return -e->code;
-		add_range(w, (uint32_t)nr, answer, twin);
-		/* what has conditions is like nothing else */
-		last = answer >> 32 ? NO_ANSWER : (uint32_t)answer;
-		last_twin = twin >> 32 ? NO_ANSWER : (uint32_t)twin;
-	}
-	add_range(w, (uint32_t)nr, beyond(w, ABI_X86_64), beyond(w, ABI_X32));
 	return 0;
 }
 
@@ -281,8 +256,8 @@ struct tree {
 
 static struct target write_answer(struct writer *w, answer_t answer)
 {
-	return answer >> 32 ? chain_write(&w->chains[(answer >> 32) - 1], w->program)
-			    : program_return(w->program, (uint32_t)answer);
+	return (answer & SECCOMP_RET_ACTION_FULL) == CHAIN ? chain_write(&w->chains[answer & SECCOMP_RET_DATA], w->program)
+							   : program_return(w->program, answer);
 }
 
 static struct target write_range(struct tree *t, const struct range *r)
@@ -341,7 +316,10 @@ static struct target write_tree(struct writer *w, int word)
 
 static int write_i386(struct writer *w, struct target *out, struct err *e)
 {
-	int r = make_ranges(w, ABI_I386, e);
+	struct column column;
+
+	open_column(w, ABI_I386, &column);
+	int r = make_ranges(w, &column, &column, e);
 
 	if (r == 0)
 		*out = program_load(w->program, write_tree(w, WORD_NR));
@@ -351,15 +329,19 @@ static int write_i386(struct writer *w, struct target *out, struct err *e)
 static int write_x86_64(struct writer *w, struct target *out, struct err *e)
 {
 	bool x32 = w->build->in_filter[ABI_X32];
-	int r = x32 ? make_twin_ranges(w, e) : make_ranges(w, ABI_X86_64, e);
+	struct column column, twin;
 	answer_t kill = SECCOMP_RET_KILL_THREAD, other = w->build->default_action;
 	struct target tree;
+
+	open_column(w, ABI_X86_64, &column);
+	open_column(w, ABI_X32, &twin);
+	int r = make_ranges(w, &column, x32 ? &twin : &column, e);
 
 	if (r < 0)
 		return r;
 	if (x32) {
 		/* with bit 31 too: no x32 call either */
-		add_range(w, 2 * X32_BIT, beyond(w, ABI_X32), beyond(w, ABI_X32));
+		add_range(w, 2 * X32_BIT, twin.beyond, twin.beyond);
 		tree = write_tree(w, WORD_OTHER);
 		if (tree.word == WORD_OTHER)
 			tree = program_mask(w->program, tree, WORD_NR, ~X32_BIT);
@@ -390,10 +372,12 @@ static int write_program(struct writer *w, struct err *e)
 	return 0;
 }
 
-int seccomp_write(const struct seccomp_build *b, struct sec_filter *out, struct err *e)
+int seccomp_write(struct seccomp_build *b, struct sec_filter *out, struct err *e)
 {
 	struct program p;
 	struct writer w;
+	size_t n;
+	const uint16_t *i386 = syscall_table(ABI_I386, &n);
 
 	p.n = p.n_returns = 0;
 	p.full = false;
@@ -401,7 +385,7 @@ int seccomp_write(const struct seccomp_build *b, struct sec_filter *out, struct 
 	w.program = &p;
 	w.n_chains = w.chains_room = 0;
 	find_last(&w);
-	find_answers(&w);
+	b->answer[i386[NR_SOCKETCALL]] = b->answer[i386[NR_IPC]] = CONDITIONAL;
 	int r = write_program(&w, e);
 
 	if (r < 0)

@@ -1,8 +1,9 @@
 /* syscalls.c - names and numbers of system calls
  *
  * Theory of operation: constant tables without pointers, so that they stay in the program's file: no relocation, no page of our
- * own. A name is found by its hash in a table twice as large as needed, usually at the first or second place; a profile has some
- * four hundred of them.
+ * own. A profile has some four hundred names, mostly in alphabetical order, as the table has them: a name is compared with the call
+ * that follows the one before it. Others are found by their hash in a table twice as large as needed, usually at the first or
+ * second place.
  */
 #include "security/syscalls.h"
 
@@ -18,12 +19,7 @@ struct call_entry {
 
 #include "syscall_table.h"
 
-/* Names are compared by their first and last bytes at once, as short ones are the rule: eight, or four, or one; and their length.
- */
-struct name {
-	uint64_t head, tail;
-	size_t len;
-};
+#define CALLS (sizeof(call_entries) / sizeof(call_entries[0]))
 
 static uint64_t load8(const char *s)
 {
@@ -41,51 +37,42 @@ static uint32_t load4(const char *s)
 	return v;
 }
 
-static struct name name_of(const char *s, size_t len)
-{
-	if (len >= 8)
-		return (struct name){ load8(s), load8(s + len - 8), len };
-	if (len >= 4)
-		return (struct name){ load4(s), load4(s + len - 4), len };
-	return (struct name){ (unsigned char)s[0], len ? (unsigned char)s[len - 1] : 0, len };
-}
-
-static bool same_name(const struct name *x, const char *s, const struct call_entry *c)
-{
-	const char *name = call_names + c->name;
-
-	if (c->len != x->len)
-		return false;
-	struct name y = name_of(name, c->len);
-
-	if (x->head != y.head || x->tail != y.tail)
-		return false;
-	return x->len == 3 || x->len > 16 ? !memcmp(s, name, x->len) : true; /* those have more than a head and a tail */
-}
-
-static size_t name_hash(const struct name *n)
+/* Of the first and last bytes, as short names are the rule: eight, or four, or one; and the length. */
+static size_t name_hash(const char *s, size_t len)
 {
 	const uint64_t factor = 0x9E3779B97F4A7C15;
+	uint64_t head = (unsigned char)s[0], tail = len ? (unsigned char)s[len - 1] : 0;
 
-	return (n->head * factor + (n->tail ^ n->len)) * factor >> 54;
+	if (len >= 8) {
+		head = load8(s);
+		tail = load8(s + len - 8);
+	} else if (len >= 4) {
+		head = load4(s);
+		tail = load4(s + len - 4);
+	}
+	return (head * factor + (tail ^ len)) * factor >> 54;
 }
 
-int syscall_find(const char *name)
+/* Apart, so that what is mostly done saves no registers for it. */
+__attribute__((noinline)) static int find_by_hash(const char *name)
 {
-	size_t len = 0;
+	size_t len = strlen(name);
 
-	while (name[len])
-		len++;
-	struct name n = name_of(name, len);
-
-	for (size_t h = name_hash(&n);; h++) {
+	for (size_t h = name_hash(name, len);; h++) {
 		unsigned slot = call_slots[h % CALL_SLOTS];
 
 		if (!slot)
 			return -1;
-		if (same_name(&n, name, &call_entries[slot - 1]))
+		if (call_entries[slot - 1].len == len && !strcmp(name, call_names + call_entries[slot - 1].name))
 			return (int)slot - 1;
 	}
+}
+
+int syscall_find(const char *name, int before)
+{
+	unsigned next = (unsigned)before + 1;
+
+	return next < CALLS && !strcmp(name, call_names + call_entries[next].name) ? (int)next : find_by_hash(name);
 }
 
 const char *syscall_name(unsigned call)

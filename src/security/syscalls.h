@@ -20,8 +20,9 @@ enum { NR_SOCKETCALL = 102, NR_IPC = 117 };
 /* An i386 program may reach it through socketcall(2) or ipc(2), too. */
 enum call_via { VIA_NONE, VIA_SOCKETCALL, VIA_IPC };
 
-/* The call of that name, -1: there is none on any of the architectures. */
-int syscall_find(const char *name);
+/* The call of that name, -1: there is none on any of the architectures. Soonest found
+ * is the one that follows the call `before` (-1: the first) in the alphabet. */
+int syscall_find(const char *name, int before);
 
 const char *syscall_name(unsigned call);
 

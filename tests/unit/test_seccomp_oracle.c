@@ -141,7 +141,7 @@ static void see_syscall(struct sight *t, const struct oci_syscall *s, uint32_t a
 /* Is name what this number, with these arguments, may stand for? */
 static bool stands_for(const char *name, enum abi abi, unsigned nr, const struct seccomp_data *d, bool *sub)
 {
-	int call = syscall_find(name);
+	int call = syscall_find(name, -1);
 	size_t n;
 	const uint16_t *calls = syscall_table(abi, &n);
 	unsigned part;
@@ -181,7 +181,7 @@ static int last_known(const struct oci_seccomp *p, enum abi abi)
 		return -1;
 	for (size_t i = 0; i < p->syscalls.n; i++)
 		for (size_t k = 0; k < p->syscalls.v[i].names.n; k++) {
-			int call = syscall_find(p->syscalls.v[i].names.v[k]), nr = (int)n - 1;
+			int call = syscall_find(p->syscalls.v[i].names.v[k], -1), nr = (int)n - 1;
 			unsigned part;
 
 			if (call < 0)
@@ -500,7 +500,7 @@ static bool may_refuse(const struct oci_seccomp *s)
 		uint32_t action = action_value(r->action, &r->errno_ret);
 
 		for (size_t k = 0; k < r->names.n && action != default_action; k++) {
-			int call = syscall_find(r->names.v[k]);
+			int call = syscall_find(r->names.v[k], -1);
 
 			if (call < 0)
 				continue;

@@ -5,6 +5,8 @@
 #include <seccomp.h>
 #include <stdlib.h>
 
+#define CALLS_KNOWN 400 /* there are more */
+
 static const uint32_t tokens[ABIS] = { [ABI_X86_64] = SCMP_ARCH_X86_64, [ABI_X32] = SCMP_ARCH_X32, [ABI_I386] = SCMP_ARCH_X86 };
 
 static int bit_of(enum abi abi)
@@ -60,11 +62,21 @@ static void names_are_found(void)
 		const uint16_t *calls = syscall_table((enum abi)abi, &n);
 
 		for (size_t nr = 0; nr < n; nr++)
-			expect(calls[nr] == CALL_NONE || syscall_find(syscall_name(calls[nr])) == calls[nr]);
+			expect(calls[nr] == CALL_NONE || syscall_find(syscall_name(calls[nr]), -1) == calls[nr]);
 	}
-	expect(syscall_find("") == -1);
-	expect(syscall_find("rea") == -1 && syscall_find("readd") == -1);
-	expect(syscall_find("a name that is longer than any of a system call and is none") == -1);
+	expect(syscall_find("", -1) == -1);
+	expect(syscall_find("rea", -1) == -1 && syscall_find("readd", -1) == -1);
+	expect(syscall_find("a name that is longer than any of a system call and is none", -1) == -1);
+}
+
+/* Whatever the call before it was. */
+static void names_are_found_behind_any_call(void)
+{
+	for (int call = 0; call < CALLS_KNOWN; call++)
+		for (int before = -1; before <= CALLS_KNOWN; before++)
+			expect(syscall_find(syscall_name((unsigned)call), before) == call);
+	for (int before = -1; before <= CALLS_MAX; before++)
+		expect(syscall_find("none", before) == -1);
 }
 
 /* libseccomp numbers the parts of socketcall(2) from -101 down, those of ipc(2) from -201. */
@@ -76,7 +88,7 @@ static void the_multiplexed_are_the_same(void)
 	for (int pseudo = -300; pseudo < -100; pseudo++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86, pseudo);
 		unsigned sub = 0;
-		int call = name ? syscall_find(name) : -1;
+		int call = name ? syscall_find(name, -1) : -1;
 
 		if (!name)
 			continue;
@@ -88,9 +100,9 @@ static void the_multiplexed_are_the_same(void)
 	expect(found == n && n == 32);
 	for (size_t i = 1; i < n; i++)
 		expect(calls[i - 1] < calls[i]);
-	expect(syscall_table(ABI_I386, &n)[NR_SOCKETCALL] == syscall_find("socketcall"));
-	expect(syscall_table(ABI_I386, &n)[NR_IPC] == syscall_find("ipc"));
+	expect(syscall_table(ABI_I386, &n)[NR_SOCKETCALL] == syscall_find("socketcall", -1));
+	expect(syscall_table(ABI_I386, &n)[NR_IPC] == syscall_find("ipc", -1));
 }
 
 TAP_MAIN(CASE(every_number_of_libseccomp_is_ours), CASE(no_number_of_ours_is_another_call_there), CASE(names_are_found),
-	 CASE(the_multiplexed_are_the_same))
+	 CASE(names_are_found_behind_any_call), CASE(the_multiplexed_are_the_same))
