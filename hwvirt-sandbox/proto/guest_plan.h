@@ -6,7 +6,7 @@
  * systemd. Encoding a plan that has one is ENOTSUP.
  */
 #pragma once
-#include "hwvirt-sandbox/proto/codec.h"
+#include "base/codec.h"
 #include "plan/plan.h"
 
 /* May this plan go to a guest? */

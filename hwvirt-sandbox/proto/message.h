@@ -58,7 +58,6 @@ void codec_error(struct codec *c, struct err *m);
 void codec_exit(struct codec *c, struct msg_exit *m);
 void codec_log(struct codec *c, struct msg_log *m);
 void codec_ps(struct codec *c, struct msg_ps *m);
-void codec_stats(struct codec *c, struct cgroup_stats *s); /* stats.c */
 void codec_stream(struct codec *c, struct msg_stream *m);
 
 /* Decodes a whole message: `what` is the name for errors. */

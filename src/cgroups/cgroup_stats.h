@@ -4,6 +4,7 @@
  * v2 (v1 says a number near 2^63 itself), of pids 0. swap is memory and swap together, as v1 counts it.
  */
 #pragma once
+#include "base/codec.h"
 #include "cgroups/cgroup.h"
 
 struct cgroup_psi_line { const char *avg10, *avg60, *avg300; uint64_t total; }; /* averages as the kernel writes them, "0.00" */
@@ -55,6 +56,9 @@ struct cgroup_stats {
 
 /* Reads what there is. Files that are missing are no error, a container without any cgroup is (ENOTSUP). Strings live in *a. */
 must_check int cgroup_stats_read(const struct cgroup_ref *r, struct arena *a, struct cgroup_stats *out, struct err *e);
+
+/* Both directions (base/codec.h): what was decoded can be printed as what was read. */
+void codec_stats(struct codec *c, struct cgroup_stats *s);
 
 /* Tells of the kernel's out-of-memory killer at work in a cgroup. */
 struct cgroup_oom {

@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -222,6 +223,39 @@ static void memory_for_a_message_has_a_limit(void)
 	free(data);
 }
 
+/* What a guest says whose averages are other texts of four bytes than a kernel writes. */
+static int decode_average(const char *text)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf b = STRBUF(&a);
+	struct codec c = codec_encoder(&b);
+	struct cgroup_stats s = { .cpu.psi = { true, { "1.25", "0.00", "0.00", 1 }, { "0.00", "0.00", "0.00", 2 } } };
+
+	codec_stats(&c, &s);
+	char *at = memmem(b.text, b.len, "1.25", 4);
+
+	expect(!c.bad && at);
+	memcpy(at, text, 4);
+	c = codec_decoder(b.text, b.len, &a);
+	s = (struct cgroup_stats){ 0 };
+	codec_stats(&c, &s);
+	int r = codec_end(&c, "stats", &e);
+
+	if (r == 0)
+		expect_str(s.cpu.psi.some.avg10, text);
+	return r;
+}
+
+/* They are printed as they are. */
+static void averages_are_numbers(void)
+{
+	static const char *const wrong[] = { "0,\"a", "}}}}", "00.1", "1.2.", ".123", "123.", "1e05", "-1.0", " 1.0" };
+
+	expect(decode_average("9.75") == 0 && decode_average("10.5") == 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		expect(decode_average(wrong[i]) == -EPROTO);
+}
+
 /* ---- conversation ---- */
 
 static int receive(struct session *s, unsigned type, uint32_t id)
@@ -376,6 +410,6 @@ static void what_is_no_static_program_is_no_agent(void)
 TAP_MAIN(CASE(messages_come_as_they_were_sent), CASE(frames_that_nobody_makes_are_refused),
 	 CASE(a_message_is_not_mixed_with_another), CASE(a_reader_that_does_not_read_is_no_reason_to_grow),
 	 CASE(flushing_goes_on_where_it_stopped), CASE(numbers_and_texts_round_trip), CASE(lengths_that_are_not_there_are_refused),
-	 CASE(memory_for_a_message_has_a_limit), CASE(the_agent_holds_the_host_to_the_order),
+	 CASE(memory_for_a_message_has_a_limit), CASE(averages_are_numbers), CASE(the_agent_holds_the_host_to_the_order),
 	 CASE(the_host_holds_the_agent_to_what_was_asked), CASE(processes_end_once_and_in_any_order),
 	 CASE(the_archive_has_the_agent_and_a_console), CASE(what_is_no_static_program_is_no_agent))

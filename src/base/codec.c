@@ -1,4 +1,4 @@
-#include "hwvirt-sandbox/proto/codec.h"
+#include "base/codec.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,9 @@
-/* What a guest's cgroup has used, both directions: see codec.h. */
-#include "hwvirt-sandbox/proto/message.h"
+/* What a cgroup has used, both directions: see base/codec.h. */
+#include "cgroups/cgroup_stats.h"
+
+#include <string.h>
+
+#define DIGITS "0123456789"
 
 static void u64s(struct codec *c, uint64_t *const v[], size_t n)
 {
@@ -8,11 +12,20 @@ static void u64s(struct codec *c, uint64_t *const v[], size_t n)
 }
 #define U64S(c, ...) u64s(c, (uint64_t *const[]){ __VA_ARGS__ }, sizeof((uint64_t *const[]){ __VA_ARGS__ }) / sizeof(uint64_t *))
 
+/* It is printed as it is, whoever wrote it: a number as JSON has them, "0.15". */
+static void average(struct codec *c, const char **text)
+{
+	codec_text(c, text);
+	size_t whole = strspn(*text, DIGITS), part = (*text)[whole] == '.' ? strspn(*text + whole + 1, DIGITS) : 0;
+
+	codec_check(c, whole && part && !(*text)[whole + 1 + part] && (whole == 1 || **text != '0'));
+}
+
 static void psi_line(struct codec *c, struct cgroup_psi_line *l)
 {
-	codec_text(c, &l->avg10);
-	codec_text(c, &l->avg60);
-	codec_text(c, &l->avg300);
+	average(c, &l->avg10);
+	average(c, &l->avg60);
+	average(c, &l->avg300);
 	codec_u64(c, &l->total);
 }
 
