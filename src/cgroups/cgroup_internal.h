@@ -70,7 +70,7 @@ void cg_devices_left(const struct cg_dev_rules *rules, struct arena *a, struct c
 const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r);
 
 /* Assembles the eBPF program; *n receives the number of instructions. */
-const void *cg_device_program(const struct cg_dev_rules *rules, struct arena *a, size_t *n);
+const void *cg_device_program(const struct cg_dev_rules *given, struct arena *a, size_t *n);
 
 /* Loads the program and makes it the only one of the cgroup2 directory; fresh: there cannot be another one. */
 must_check int cg_device_attach(int dir_fd, const void *prog, size_t n, bool fresh, struct err *e);

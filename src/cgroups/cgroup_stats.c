@@ -13,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,13 +142,12 @@ static void read_percpu(const struct source *s, struct cgroup_cpu_stats *out)
 	char *line = text_of(s, "cpuacct.usage_all");
 
 	while (*(line += strcspn(line, "\n"))) {
-		unsigned cpu;
-		uint64_t user, kernel;
+		uint64_t v[3];
 
-		if (sscanf(++line, "%u %" SCNu64 " %" SCNu64, &cpu, &user, &kernel) != 3)
+		if (scan_numbers(++line, "", v, 3, NULL) != 3)
 			continue;
-		add_number(&out->percpu_user, user, s->arena);
-		add_number(&out->percpu_kernel, kernel, s->arena);
+		add_number(&out->percpu_user, v[1], s->arena);
+		add_number(&out->percpu_kernel, v[2], s->arena);
 	}
 }
 
@@ -305,7 +303,7 @@ static void add_entry(struct cgroup_blk_list *l, struct cgroup_blk_entry entry, 
 static void read_blkio_file(const struct source *s, const char *name, struct cgroup_blk_list *out)
 {
 	static const char *const forms[] = { "blkio.bfq.%s_recursive", "blkio.%s_recursive", "blkio.throttle.%s_recursive" };
-	char file[64], op[16], *text = NULL;
+	char file[64], *text = NULL;
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !(text && *text); i++) {
 		char *percent = strchr(forms[i], '%');
@@ -315,12 +313,20 @@ static void read_blkio_file(const struct source *s, const char *name, struct cgr
 	}
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		struct cgroup_blk_entry entry = { .op = "" };
+		uint64_t dev[2];
+		const char *at;
 
-		if (sscanf(line, "%" SCNu64 ":%" SCNu64 " %15[A-Za-z] %" SCNu64, &entry.major, &entry.minor, op, &entry.value) == 4)
-			entry.op = arena_strdup(s->arena, op);
-		else if (sscanf(line, "%" SCNu64 ":%" SCNu64 " %" SCNu64, &entry.major, &entry.minor, &entry.value) != 3)
+		if (scan_numbers(line, ":", dev, 2, &at) != 2)
 			continue;
-		add_entry(out, entry, s->arena);
+		at += strspn(at, " ");
+		size_t len = strcspn(at, " 0123456789\n");
+
+		entry.major = dev[0];
+		entry.minor = dev[1];
+		if (len)
+			entry.op = arena_strndup(s->arena, at, len);
+		if (scan_numbers(at + len, "", &entry.value, 1, NULL) == 1)
+			add_entry(out, entry, s->arena);
 	}
 }
 
@@ -335,10 +341,12 @@ static void read_io_stat(const struct source *s, struct cgroup_blkio_stats *out)
 
 	for (const char *text = text_of(s, "io.stat"); *text; text += strcspn(text, "\n"), text += *text == '\n') {
 		const char *line = arena_strndup(s->arena, text, strcspn(text, "\n"));
-		struct cgroup_blk_entry entry;
+		uint64_t dev[2];
 
-		if (sscanf(line, "%" SCNu64 ":%" SCNu64, &entry.major, &entry.minor) != 2)
+		if (scan_numbers(line, ":", dev, 2, NULL) != 2)
 			continue;
+		struct cgroup_blk_entry entry = { .major = dev[0], .minor = dev[1] };
+
 		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 			const char *at = strstr(line, keys[i].key);
 

@@ -94,19 +94,16 @@ static bool add_mask(struct strbuf *out, const char *list)
 	size_t top = 0;
 
 	while (*list) {
-		unsigned first, last;
-		int n = 0;
+		uint64_t first, last;
 
-		if (sscanf(list, "%5u%n", &first, &n) < 1)
+		if (scan_numbers(list, "", &first, 1, &list) != 1)
 			return false;
-		list += n;
 		last = first;
-		if (*list == '-' && sscanf(list, "-%5u%n", &last, &n) < 1)
+		if (*list == '-' && scan_numbers(list + 1, "", &last, 1, &list) != 1)
 			return false;
-		list += *list == '-' ? n : 0;
 		if (last >= CPUS_MAX || last < first || (*list && *list != ','))
 			return false;
-		for (unsigned i = first; i <= last; i++)
+		for (uint64_t i = first; i <= last; i++)
 			mask[i / 8] |= (uint8_t)(1 << i % 8);
 		top = last / 8 > top ? last / 8 : top;
 		list += *list == ',';

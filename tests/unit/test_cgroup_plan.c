@@ -3,6 +3,7 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define I(v)                                                                                                                       \
@@ -59,8 +60,11 @@ static void shares_become_weights_by_the_new_formula(void)
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		expect(cg_weight_of_shares(table[i][0]) == table[i][1]);
-	for (uint64_t s = 2; s < 262144; s++)
-		expect(cg_weight_of_shares(s) <= cg_weight_of_shares(s + 1));
+	for (uint64_t s = 3; s < 262144; s++) {
+		double l = log2((double)s);
+
+		expect(cg_weight_of_shares(s) == (uint64_t)ceil(pow(10, (l * l + 125 * l - 126) / 612)));
+	}
 }
 
 static void blkio_weights_span_the_range_of_io_weight(void)
