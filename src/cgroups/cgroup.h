@@ -30,7 +30,7 @@ struct cgroup_dir {
 struct cgroup_ref {
 	enum cgroup_manager manager;
 	enum cgroup_mode mode;
-	const char *path;        /* within the hierarchies: "/drupe/ID"; "" when there is none */
+	const char *path;        /* within the hierarchies: "/drupe-ID"; "" when there is none */
 	const char *scope;       /* systemd unit, or NULL                                      */
 	const struct cgroup_dir *dirs;
 	size_t n_dirs;
@@ -92,7 +92,8 @@ struct cgroup_options {
 /* Pure. EINVAL/ENOTSUP with the JSON path for resources that cannot be honoured here.
  *
  * Place: linux.cgroupsPath, absolute or relative, is a path below the root of each hierarchy's mount, so the same path is always
- * the same cgroup. Without it: "/drupe/ID"; for those who are not root on cgroup v2, drupe/ID beside their own cgroup. A path that is
+ * the same cgroup. Without it: "/drupe-ID", at the top, so that no parent is made and removed each time; for those who
+ * are not root on cgroup v2, drupe-ID beside their own cgroup. A path that is
  * "/" or climbs above it with ".." is refused.
  * With CGROUP_MANAGER_SYSTEMD, linux.cgroupsPath is "slice:prefix:name" and the place is a systemd unit's: cgroup_unit_name.c.
  * Devices: see cgroup_devices.c. CGROUP_MANAGER_DISABLED makes no cgroup, hence no device filter; limits are then an error. */

@@ -90,8 +90,8 @@ static const char *default_path(const char *id, const struct host *h, struct are
 	const char *slash = strrchr(own, '/');
 
 	if (h->euid == 0 || !slash || climbs_out(own))
-		return arena_printf(a, "/drupe/%s", id);
-	return arena_printf(a, "%.*s/drupe/%s", (int)(slash - own), own, id);
+		return arena_printf(a, "/drupe-%s", id);
+	return arena_printf(a, "%.*s/drupe-%s", (int)(slash - own), own, id);
 }
 
 static int choose_path(const struct oci_spec *spec, const char *id, const struct host *h, struct arena *a, const char **out,

@@ -344,7 +344,7 @@ is_in() {
     if is_v2; then [ "$(sed -n 's/^0:://p' "/proc/$(init_pid)/cgroup")" = "$1" ]; else all_in "$1"; fi
 }
 
-@test "without a path the cgroup is drupe/ID, or the scope drupe-ID of system.slice, in every hierarchy" {
+@test "without a path the cgroup is drupe-ID, or the scope drupe-ID of system.slice, in every hierarchy" {
     up
     is_in "/$(cgroup_path)"
     down
@@ -435,18 +435,6 @@ one_path() {
     command -v strace >/dev/null || skip 'needs strace'
     place "$TOKEN-shared"
     args /probe trap
-    # so that the first directory to be made is the cgroup itself
-    local m
-    PARENTS=()
-    while read -r m; do
-        by_systemd || [ -d "$m/drupe" ] || { mkdir "$m/drupe" && PARENTS+=("$m/drupe"); }
-    done < <(findmnt -rn -t cgroup,cgroup2 -o TARGET)
-}
-
-# Others' containers may be in them meanwhile.
-remove_parents() {
-    local p
-    for p in "${PARENTS[@]}"; do rmdir "$p" || true; done
 }
 
 @test "a create that has made its cgroup, and has nothing in it, is not disturbed by another with the same path" {
@@ -459,7 +447,6 @@ remove_parents() {
     [ ! -e "$ROOT/$ID-quick" ]
     go_on 0
     is_whole "$ID-slow"
-    remove_parents
 }
 
 @test "a create that has not quite made its cgroup when another takes it fails, and does not disturb that" {
@@ -470,7 +457,6 @@ remove_parents() {
     go_on 1
     is_anothers "$(cat "$BATS_TEST_TMPDIR/slow")" || { cat "$BATS_TEST_TMPDIR/slow" && false; }
     is_whole "$ID-quick"
-    remove_parents
 }
 
 @test "of eight creates at the same moment with one path one wins, and the others say why they did not" {

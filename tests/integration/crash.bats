@@ -64,7 +64,7 @@ points() {
 }
 
 nothing_left() {
-    [ ! -e "$ROOT/$ID" ] && ! compgen -G "/sys/fs/cgroup/drupe/$ID" >/dev/null && ! compgen -G "/sys/fs/cgroup/*/drupe/$ID" >/dev/null
+    [ ! -e "$ROOT/$ID" ] && ! compgen -G "/sys/fs/cgroup/drupe-$ID" >/dev/null && ! compgen -G "/sys/fs/cgroup/*/drupe-$ID" >/dev/null
 }
 
 # After anything: state prints a whole document or says why not in one line.
@@ -80,7 +80,7 @@ state_answers() {
 force_delete() {
     state_answers || { echo "$1: state: $(cat "$BATS_TEST_TMPDIR"/state*)" && return 1; }
     drupe delete --force "$ID" || { echo "$1: delete --force failed" && return 1; }
-    nothing_left || { echo "$1: $(ls -d "$ROOT/$ID" /sys/fs/cgroup/*/drupe/"$ID" 2>/dev/null)" && return 1; }
+    nothing_left || { echo "$1: $(ls -d "$ROOT/$ID" /sys/fs/cgroup/*/drupe-"$ID" 2>/dev/null)" && return 1; }
 }
 
 # kill_sweep PREPARE COMMAND...: SIGKILL at each of the runtime's calls; every other time its children get it at theirs, too

@@ -99,9 +99,9 @@ by_systemd() { [ "${DRUPE_CGROUP_MANAGER-}" = systemd ]; }
 
 needs_cgroupfs() { ! by_systemd || skip "is so with the cgroupfs driver only: ${1-systemd has units, and no paths}"; }
 
-cgroup_path() { if by_systemd; then echo "system.slice/drupe-$(container_id "$@").scope"; else echo "drupe/$(container_id "$@")"; fi; }
+cgroup_path() { if by_systemd; then echo "system.slice/drupe-$(container_id "$@").scope"; else echo "drupe-$(container_id "$@")"; fi; }
 
-place() { if by_systemd; then config --arg p "system.slice:drupe:$1" '.linux.cgroupsPath = $p'; else config --arg p "/drupe/$1" '.linux.cgroupsPath = $p'; fi; }
+place() { if by_systemd; then config --arg p "system.slice:drupe:$1" '.linux.cgroupsPath = $p'; else config --arg p "/drupe-$1" '.linux.cgroupsPath = $p'; fi; }
 
 in_runtime_mode() {
     local mode=v1

@@ -633,7 +633,7 @@ near() { [ $(($1 - $2)) -le 60 ] && [ $(($2 - $1)) -le 60 ]; }
     config '.linux.namespaces |= map(select(.type != "cgroup"))'
     run_container
     [ "$status" = 0 ]
-    [[ "$output" == *"/$(container_id)"* ]]
+    [[ "$output" == *"-$(container_id)"* ]]
     config '.linux.namespaces += [{ type: "cgroup" }]'
     args /bin/sleep 1000
     detached run -d --bundle "$BUNDLE" "$(container_id)"

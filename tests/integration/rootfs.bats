@@ -324,10 +324,10 @@ run_in_v2() {
 
 @test "cgroup mount, v2: without a cgroup namespace the host's, read-only" {
     without_ns cgroup
-    run_in_v2 "$look_at_cgroups; grep cgroup /proc/self/mountinfo; ls -d drupe/*"
+    run_in_v2 "$look_at_cgroups; grep cgroup /proc/self/mountinfo; ls -d drupe-*"
     [[ "$output" != *made* ]]
-    [[ "$output" == *"0::/drupe/$TOKEN"* ]]
-    has_line "drupe/$TOKEN"
+    [[ "$output" == *"0::/drupe-$TOKEN"* ]]
+    has_line "drupe-$TOKEN"
     [[ "$output" == *'/sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2'* ]]
 }
 
@@ -337,7 +337,7 @@ run_in_v2() {
     run_in_v2 "$look_at_cgroups; grep cgroup /proc/self/mountinfo"
     [[ "$(grep '^\. ' <<<"$output")" == '. 1'* ]]
     [[ "$output" != *made* ]]
-    [[ "$output" == *"/drupe/$TOKEN /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2"* ]]
+    [[ "$output" == *"/drupe-$TOKEN /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2"* ]]
 }
 
 @test "cgroup mount, v2: the options that the host set on its cgroup2 stay" {

@@ -154,7 +154,7 @@ static bool counts(const char *name)
  * remove meanwhile is none of ours. The directory that the runtime keeps for all its containers may stay. */
 static bool is_cgroup(const char *path)
 {
-	return (strstr(path, "/drupe/") || strstr(path, token())) && counts(path);
+	return (strstr(path, "/drupe-") || strstr(path, token())) && counts(path);
 }
 
 static bool is_shared_memory(const char *path)

@@ -247,7 +247,7 @@ static void hybrid_takes_each_controller_where_it_is(void)
 	host_fake(&h, CGROUP_MODE_HYBRID);
 	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0);
 	expect_str(p.controllers, "hugetlb");
-	expect_str(p.writes[p.n_writes - 1].dir->path, "/sys/fs/cgroup/unified/drupe/c1");
+	expect_str(p.writes[p.n_writes - 1].dir->path, "/sys/fs/cgroup/unified/drupe-c1");
 	expect(p.device_prog == NULL); /* the v1 controller does it */
 }
 
@@ -306,8 +306,8 @@ static void the_path_stays_below_the_root(void)
 {
 	auto_arena struct arena a = { 0 };
 
-	expect_str(place(NULL, &a), "/drupe/c1");
-	expect_str(place("", &a), "/drupe/c1");
+	expect_str(place(NULL, &a), "/drupe-c1");
+	expect_str(place("", &a), "/drupe-c1");
 	expect_str(place("/a//b/./c/", &a), "/a/b/c");
 	expect_str(place("a/b", &a), "/a/b");
 	expect_str(place("/a/../b", &a), "/b");
@@ -331,7 +331,7 @@ static void an_unprivileged_caller_works_beside_its_own_cgroup(void)
 	h.hier = &v2;
 	h.euid = 7;
 	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0);
-	expect_str(p.ref.path, "/user.slice/user-7.slice/drupe/c1");
+	expect_str(p.ref.path, "/user.slice/user-7.slice/drupe-c1");
 	expect(p.ref.optional && p.devices_may_be_refused);
 	res.pids = &pids;
 	expect(plan_on(&h, &res, NULL, &a, &p, &e) == 0 && !p.ref.optional);
@@ -374,11 +374,11 @@ static void the_printed_plan_names_directories_writes_and_origins(void)
 	p.device_prog = NULL;
 	cgroup_plan_print(&p, &out);
 	expect_str(strbuf_str(&out),
-		   "v2, /drupe/c1\n"
-		   "directory /sys/fs/cgroup/drupe/c1 (cgroup2)\n"
+		   "v2, /drupe-c1\n"
+		   "directory /sys/fs/cgroup/drupe-c1 (cgroup2)\n"
 		   "enable cpu io memory pids\n"
-		   "write \"1000\" to /sys/fs/cgroup/drupe/c1/memory.max (linux.resources.memory.limit)\n"
-		   "write \"max\" to /sys/fs/cgroup/drupe/c1/memory.swap.max (linux.resources.memory.swap), if there\n");
+		   "write \"1000\" to /sys/fs/cgroup/drupe-c1/memory.max (linux.resources.memory.limit)\n"
+		   "write \"max\" to /sys/fs/cgroup/drupe-c1/memory.swap.max (linux.resources.memory.swap), if there\n");
 }
 
 TAP_MAIN(CASE(shares_become_weights_by_the_new_formula), CASE(blkio_weights_span_the_range_of_io_weight),
