@@ -47,17 +47,12 @@ static int await_start(struct worker *w, struct err *e)
 /* Either the channel ends since the program was executed, or it says why not; but a seccomp profile can forbid both. */
 static int await_exec(struct worker *w, struct err *e)
 {
-	struct err gone;
 	size_t len;
 	int r = chan_expect(&w->init, MSG_EXEC, NULL, 0, NULL, e);
 
 	if (r == 0)
 		r = chan_expect_or_eof(&w->init, MSG_EXEC, NULL, 0, &len, NULL, e);
-	if (r < 0)
-		return r;
-	if (proc_has_executed(w->pid, &gone) != 0)
-		return 0;
-	return err_set(e, ECANCELED, "the program was not executed, and its seccomp profile hides why");
+	return r < 0 ? r : executed_or_why(w->pid, e);
 }
 
 /* From the fork on it is the same for both. The limits must not hinder what the process has to do before; NULL: none. */

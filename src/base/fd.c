@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +47,8 @@ static ssize_t read_up_to(int fd, char *buf, size_t max, size_t size)
 	return (ssize_t)have;
 }
 
-ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out, struct err *e)
+ssize_t file_read_later(struct fd_pile *later, int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out,
+			struct err *e)
 {
 	struct stat st;
 	auto_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (nofollow ? O_NOFOLLOW : 0));
@@ -69,7 +69,13 @@ ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct
 		return err_set(e, EBUSY, "%s: grows while it is read", name);
 	text[n] = '\0';
 	*out = text;
+	fd_pile_put(later, &fd);
 	return n;
+}
+
+ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out, struct err *e)
+{
+	return file_read_later(NULL, dirfd, name, max, nofollow, a, out, e);
 }
 
 /* What the kernel makes up: read on to the end, or whole at once. */
@@ -236,14 +242,14 @@ void fd_pile_init(struct fd_pile *p)
 
 void fd_pile_put(struct fd_pile *p, int *fd)
 {
+	if (*fd < 0)
+		return;
 	if (!p || p->n == FD_PILE_MAX || p->limit < FD_RESERVE || *fd > p->limit - FD_RESERVE) {
 		close_fd(fd);
 		if (p)
 			fd_pile_close(p);
 		return;
 	}
-	if (*fd < 0)
-		return;
 	unsigned i = p->n++;
 
 	for (; i && p->v[i - 1] > *fd; i--)

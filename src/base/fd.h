@@ -7,9 +7,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+struct fd_pile; /* below */
 
 /* Writes all of data, resuming after signals and short writes. */
 must_check int fd_write_all(int fd, const void *data, size_t len, struct err *e);
@@ -18,6 +21,10 @@ must_check int fd_write_all(int fd, const void *data, size_t len, struct err *e)
  * link as last component. Returns its length. EINVAL not a regular file, EFBIG above max bytes, or the error of open/read;
  * the text begins with the name. */
 must_check ssize_t file_read(int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out, struct err *e);
+
+/* The same, and the end of the descriptor may wait; later as for fd_pile_put(). */
+must_check ssize_t file_read_later(struct fd_pile *later, int dirfd, const char *name, size_t max, bool nofollow, struct arena *a, char **out,
+				   struct err *e);
 
 /* Reads a /proc or /sys or cgroup file (no size known) of up to max bytes. Returns its length, trailing newlines kept. */
 must_check ssize_t file_read_pseudo(int dirfd, const char *name, size_t max, struct arena *a, char **out, struct err *e);
@@ -49,6 +56,9 @@ struct fd_pile {
 	int limit; /* RLIMIT_NOFILE; 0: nothing waits */
 	int v[FD_PILE_MAX];
 };
+
+/* For so few that it does not matter how many there may be. */
+#define FD_PILE_FEW ((struct fd_pile){ .limit = INT_MAX })
 
 /* An empty pile; it asks how many descriptors there may be. */
 void fd_pile_init(struct fd_pile *p);

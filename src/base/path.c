@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,9 +24,16 @@ static int open_how(int dir, const char *path, int flags, uint64_t resolve)
 	return fd;
 }
 
-int path_open_in(int root, const char *path, int flags, struct err *e)
+int path_find_in(int root, const char *path, int flags)
 {
 	int fd = open_how(root, path, flags, SYS_RESOLVE_IN_ROOT | SYS_RESOLVE_NO_MAGICLINKS);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int path_open_in(int root, const char *path, int flags, struct err *e)
+{
+	int fd = path_find_in(root, path, flags);
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
 }
@@ -219,16 +225,17 @@ const char *path_clean(struct arena *a, const char *path)
 	size_t n = 0;
 
 	while (*path) {
-		size_t len = strcspn(path, "/");
+		size_t len = 0;
 
+		out[n] = '/';
+		for (; path[len] && path[len] != '/'; len++)
+			out[n + 1 + len] = path[len];
 		if (len == 2 && path[0] == '.' && path[1] == '.') {
 			while (n && out[n - 1] != '/')
 				n--;
 			n -= n > 0;
 		} else if (len && !(len == 1 && path[0] == '.')) {
-			out[n++] = '/';
-			memcpy(out + n, path, len);
-			n += len;
+			n += 1 + len;
 		}
 		path += len;
 		path += *path == '/';
@@ -250,7 +257,7 @@ int path_of_fd(int fd, struct arena *a, const char **out, struct err *e)
 {
 	char link[40], target[4097];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	text_format(link, sizeof(link), "/proc/self/fd/%d", fd);
 	ssize_t n = readlink(link, target, sizeof(target) - 1);
 
 	if (n < 0)

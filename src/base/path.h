@@ -13,6 +13,8 @@
  * relative paths mean the same. Retries EAGAIN (a rename raced) a bounded number of times. Returns a descriptor, or -errno;
  * ENOENT is the caller's to act on, so *e is set to the plain reason with the path. */
 must_check int path_open_in(int root, const char *path, int flags, struct err *e);
+/* The same for what need not be there: without a message, but errno is set. */
+must_check int path_find_in(int root, const char *path, int flags);
 
 /* Like path_open_in(root, path, O_PATH | O_DIRECTORY), creating missing directories with `mode` (as umask leaves it: 022, from main()).
  * A dangling symbolic link on the way is followed inside the root and its target is created. */

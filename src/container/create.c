@@ -46,7 +46,7 @@ bool wants_lsm(const struct oci_process *p)
 /* What this container makes us want to know of the host. */
 static unsigned wants(const struct runtime *rt, const struct oci_spec *spec)
 {
-	unsigned what = HOST_NAMESPACES;
+	unsigned what = 0;
 
 	if (wants_cgroups(rt, spec))
 		what |= HOST_CGROUPS;
@@ -159,7 +159,7 @@ static int run_runtime_hooks(struct created *k, struct arena *a, struct err *e)
 
 static int record_created(struct created *k, const struct create_options *o, struct err *e)
 {
-	int r = proc_start_time(k->pid, &k->state->start_time, NULL, e);
+	int r = proc_start_time(NULL, k->pid, &k->state->start_time, NULL, e);
 
 	if (r < 0)
 		return r;
@@ -181,7 +181,7 @@ static int record_pid(struct created *k, struct err *e)
 {
 	if (k->state->cgroup_dirs.n)
 		return 0;
-	int r = proc_start_time(k->pid, &k->state->start_time, NULL, e);
+	int r = proc_start_time(NULL, k->pid, &k->state->start_time, NULL, e);
 
 	k->state->pid = k->pid;
 	return r < 0 ? r : store_save(&k->c, k->state, e);
@@ -235,6 +235,18 @@ static int bring_up(struct created *k, const struct create_options *o, const str
 	return r < 0 ? r : record_created(k, o, e);
 }
 
+/* The kernel does not say which kind of namespace it does not have. */
+static int explain_launch(const struct created *k, struct arena *a, struct err *e)
+{
+	struct ns_plan ignored;
+	struct host h;
+	struct err why;
+
+	if (e->code == EINVAL && host_probe(a, HOST_NAMESPACES, &h, &why) == 0 && ns_plan_build(k->spec, &h, a, &ignored, &why) < 0)
+		*e = why;
+	return -e->code;
+}
+
 static int build(struct created *k, const struct create_options *o, bool to_start, struct arena *a, struct err *e)
 {
 	struct init in = { .plan = k->plan, .chan = { -1 }, .listen_fd = -1, .cgroup_fd = -1, .sources = { .root = -1 } };
@@ -258,7 +270,7 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	close_fd(&in.listen_fd);
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		close_fd(&in.ns_fds[i]);
-	return r < 0 ? r : bring_up(k, o, &in, a, e);
+	return r < 0 ? explain_launch(k, a, e) : bring_up(k, o, &in, a, e);
 }
 
 /* Init, when there is one, is our child: end it and reap it, so that its end is complete before its cgroup goes. */

@@ -105,12 +105,13 @@ int check_preserved(unsigned n, struct err *e)
 
 unsigned count_listen_fds(void)
 {
-	const char *n = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	const char *n = getenv("LISTEN_FDS"), *pid;
 	struct err ignored;
 	uint32_t count, owner;
 
 	if (!n || parse_u32(n, &count, &ignored) < 0 || count > 1024)
 		return 0;
+	pid = getenv("LISTEN_PID");
 	if (pid && *pid && (parse_u32(pid, &owner, &ignored) < 0 || owner != (uint32_t)getpid()))
 		return 0;
 	return count;

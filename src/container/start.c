@@ -1,11 +1,11 @@
 /* start: the waiting init becomes the container's program. */
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "container/internal.h"
 #include "init/hooks.h"
+#include "init/init.h"
 #include "oci/json_write.h"
 
 #include <errno.h>
@@ -46,19 +46,6 @@ static int pass_listener(const struct start_request *q, int number, struct err *
 	return r < 0 ? r : chan_send(q->chan, MSG_ACK, NULL, 0, -1, e);
 }
 
-/* The channel is at its end. Mostly since the program was executed; but a seccomp profile can forbid both that and telling why. */
-static int check_executed(pid_t pid, struct err *e)
-{
-	struct err gone;
-
-	/* Gone and reaped by its new parent, it was at least not ours to execute. */
-	if (proc_has_executed(pid, &gone) != 0)
-		return 0;
-	return err_set(e, ECANCELED,
-		       "the program was not executed, and its seccomp profile hides why: does it allow execve, "
-		       "and write for the reason?");
-}
-
 int request_start(const struct start_request *q, struct err *e)
 {
 	int32_t number;
@@ -73,7 +60,7 @@ int request_start(const struct start_request *q, struct err *e)
 		int more = chan_expect_or_eof(q->chan, MSG_NOTIFY_FD, &number, sizeof(number), &len, NULL, e);
 
 		if (more <= 0)
-			return more < 0 ? more : check_executed(q->pid, e);
+			return more < 0 ? more : executed_or_why(q->pid, e);
 		r = pass_listener(q, number, e);
 	}
 	return r;

@@ -124,7 +124,7 @@ static bool init_alive(const struct oci_state *s)
 
 	if (s->pid <= 0 || !same_boot(s, &a))
 		return false;
-	int r = proc_start_time(s->pid, &ticks, &zombie, &ignored);
+	int r = proc_start_time(NULL, s->pid, &ticks, &zombie, &ignored);
 
 	/* Only the kernel's word that there is no such process makes it dead, not our lack of descriptors. */
 	return r < 0 ? r != -ESRCH : ticks == s->start_time && !zombie;

@@ -49,7 +49,7 @@ static int await_reaping(const struct oci_state *s, int init, struct err *e)
 			status = proc_exit_status(init, &ignored);
 		if (status >= 0)
 			return status;
-		if (proc_start_time(s->pid, &ticks, NULL, &ignored) < 0 || ticks != s->start_time) {
+		if (proc_start_time(NULL, s->pid, &ticks, NULL, &ignored) < 0 || ticks != s->start_time) {
 			status = proc_exit_status(init, &ignored); /* reaped between the two looks */
 			return status >= 0 ? status : tells_nothing(s, e);
 		}

@@ -44,9 +44,10 @@ struct host {
 
 /* What somebody may want to know, as each costs system calls of every container. */
 enum {
-	HOST_CGROUPS = 1 << 0,    /* cgroup_mode, hier, v2_controllers; where they were not asked for, their file system may even hang */
+	HOST_CGROUPS = 1 << 0,    /* cgroup_mode, hier, v2_controllers; where they were not asked for, their file
+				     system may even hang */
 	HOST_OWN_CGROUP = 1 << 1, /* hier[].own, elsewhere "/" on v2 for root, who gets a path of its own */
-	HOST_NAMESPACES = 1 << 2, /* ns_supported */
+	HOST_NAMESPACES = 1 << 2, /* ns_supported, else all */
 	HOST_RESCTRL = 1 << 3,
 	HOST_LSM = 1 << 4,        /* apparmor, selinux */
 	HOST_ALL = (1 << 5) - 1,
@@ -55,6 +56,9 @@ enum {
 /* Looks at the running system: for what is asked (HOST_*), and for what is not listed there. The rest is false, 0 or "", the mode
  * CGROUP_MODE_NONE. Strings live in *a. */
 must_check int host_probe(struct arena *a, unsigned what, struct host *out, struct err *e);
+
+/* A host of which nothing is kept from us: root in the first user namespace, every capability (41) and namespace, no LSM, no cgroups. */
+void host_whole(struct host *out);
 
 /* For tests: a host as root with every capability (41), no LSM, all namespaces, and the given cgroup mode: for V1 and HYBRID the
  * hierarchies cpu, cpuacct, cpuset, memory, devices, freezer, blkio, pids, name=systemd. */

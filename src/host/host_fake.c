@@ -1,5 +1,6 @@
-/* A host for tests: root in the first user namespace of a common machine, with the chosen kind of cgroups. The facts live in
- * constants, so a test copies what it wants to change (h->hier and h->n_hier may point to the test's own array). */
+/* Hosts that nobody looks at: a guest's begins as the whole one, and the fake ones for tests have the chosen kind of cgroups, too.
+ * Their facts live in constants, so a test copies what it wants to change (h->hier and h->n_hier may point to the test's own
+ * array). */
 #include "base/sys.h"
 #include "host/host.h"
 
@@ -23,7 +24,6 @@ static const struct host_hierarchy fake_v2[] = { { FAKE_ROOT, "", "/", true } };
 
 static void fake_cgroups(struct host *h)
 {
-	h->v2_controllers = "";
 	switch (h->cgroup_mode) {
 	case CGROUP_MODE_NONE:
 		return;
@@ -43,7 +43,7 @@ static void fake_cgroups(struct host *h)
 	}
 }
 
-void host_fake(struct host *out, enum cgroup_mode mode)
+void host_whole(struct host *out)
 {
 	*out = (struct host){
 		.initial_userns = true,
@@ -52,7 +52,13 @@ void host_fake(struct host *out, enum cgroup_mode mode)
 		.cap_last = 40,
 		.ns_supported = SYS_CLONE_NEWNS | SYS_CLONE_NEWCGROUP | SYS_CLONE_NEWUTS | SYS_CLONE_NEWIPC | SYS_CLONE_NEWUSER |
 				SYS_CLONE_NEWPID | SYS_CLONE_NEWNET | SYS_CLONE_NEWTIME,
-		.cgroup_mode = mode,
+		.v2_controllers = "",
 	};
+}
+
+void host_fake(struct host *out, enum cgroup_mode mode)
+{
+	host_whole(out);
+	out->cgroup_mode = mode;
 	fake_cgroups(out);
 }

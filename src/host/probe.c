@@ -24,8 +24,18 @@
 #define CGROUP_ROOT     "/sys/fs/cgroup"
 #define RESCTRL_USUAL   "/sys/fs/resctrl"
 #define MOUNTINFO_MAX   (16u << 20) /* bytes */
-#define INITIAL_USERNS  0xEFFFFFFDu /* inode of the first user namespace, PROC_USER_INIT_INO */
 #define HIERARCHIES_MAX 32          /* there are 14 controllers; the rest is for named ones   */
+
+/* What follows the beginning of a line; NULL when no line begins so. */
+static char *value_of_line(char *text, const char *beginning)
+{
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (str_starts(text, beginning))
+			return text + strlen(beginning);
+	}
+	return NULL;
+}
 
 static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 {
@@ -33,20 +43,20 @@ static int probe_status(struct host *h, struct arena *tmp, struct err *e)
 		const char *key;
 		size_t offset;
 	} lines[] = {
-		{ "\nSigIgn:\t", offsetof(struct host, ignored_signals) },
-		{ "\nCapPrm:\t", offsetof(struct host, caps_permitted) },
-		{ "\nCapBnd:\t", offsetof(struct host, caps_bounding) },
+		{ "SigIgn:\t", offsetof(struct host, ignored_signals) },
+		{ "CapPrm:\t", offsetof(struct host, caps_permitted) },
+		{ "CapBnd:\t", offsetof(struct host, caps_bounding) },
 	};
 	char *text;
 
 	if (file_read_value(AT_FDCWD, "/proc/self/status", 8192, tmp, &text, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		char *at = strstr(text, lines[i].key);
+		char *at = value_of_line(text, lines[i].key);
 
 		if (!at)
-			return err_set(e, EPROTO, "/proc/self/status: has no line \"%.6s\"", lines[i].key + 1);
-		*(uint64_t *)(void *)((char *)h + lines[i].offset) = strtoull(at + strlen(lines[i].key), NULL, 16);
+			return err_set(e, EPROTO, "/proc/self/status: has no line \"%.6s\"", lines[i].key);
+		*(uint64_t *)(void *)((char *)h + lines[i].offset) = strtoull(at, NULL, 16);
 		text = at; /* they come in this order */
 	}
 	return 0;
@@ -83,17 +93,9 @@ static uint64_t namespace_flag(const char *name)
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (str_eq(kinds[i].name, name))
+		if (kinds[i].name[0] == name[0] && !strcmp(kinds[i].name, name))
 			return kinds[i].flag;
 	return 0;
-}
-
-/* A kernel without user namespaces has only the first one. */
-static void probe_userns(struct host *h)
-{
-	struct stat st;
-
-	h->initial_userns = stat("/proc/self/ns/user", &st) < 0 || st.st_ino == INITIAL_USERNS;
 }
 
 static int probe_namespaces(struct host *h, struct err *e)
@@ -333,14 +335,18 @@ static int probe_resctrl(struct arena *a, struct arena *tmp, struct host *h, str
 int host_probe(struct arena *a, unsigned what, struct host *out, struct err *e)
 {
 	auto_arena struct arena tmp = { 0 }; /* the texts */
-	struct host h = { .euid = proc_euid(), .v2_controllers = "" };
+	struct host h = {
+		.euid = proc_euid(),
+		.initial_userns = proc_in_initial_userns(),
+		.ns_supported = what & HOST_NAMESPACES ? 0 : UINT64_MAX,
+		.v2_controllers = "",
+	};
 	bool own = (what & HOST_OWN_CGROUP) || h.euid != 0;
 
 	if (probe_status(&h, &tmp, e) < 0 || ((what & HOST_CGROUPS) && probe_cgroups(a, &tmp, own, &h, e) < 0) ||
 	    ((what & HOST_RESCTRL) && probe_resctrl(a, &tmp, &h, e) < 0) ||
 	    ((what & HOST_NAMESPACES) && probe_namespaces(&h, e) < 0))
 		return err_in(e, "host");
-	probe_userns(&h);
 	probe_cap_last(&h);
 	if (what & HOST_LSM)
 		probe_lsm(&h, &tmp);

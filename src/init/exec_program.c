@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
@@ -221,5 +222,29 @@ int exec_program(struct chan *c, const struct sec_plan *sec, const struct proc_p
 	if (r < 0)
 		return r;
 	execve(path, proc->argv, envp);
+	/* It was there a moment ago: the kernel means what the file names in its first line, or the loader that it was linked for.
+	 */
+	if (errno == ENOENT)
+		return err_set(e, ENOENT,
+			       "exec: \"%s\": its interpreter (of its #! line or ELF header) is missing: no such file or directory",
+			       proc->argv[0]);
 	return exec_error(errno, proc->argv[0], NULL, e);
+}
+
+int executed_or_why(pid_t pid, struct err *e)
+{
+	struct err gone;
+	int signal = 0;
+
+	/* Gone and reaped by its new parent, it was at least not ours to execute. */
+	if (proc_has_executed(pid, &signal, &gone) != 0)
+		return 0;
+	/* The profile's doing: the filter's own signal, or leave(), for whom the compiler chooses between two. */
+	bool profile = !signal || signal == SIGSYS || signal == SIGILL || signal == SIGTRAP;
+
+	if (!profile)
+		return err_set(e, EPIPE, "the process was killed before its program was executed (signal %d)", signal);
+	return err_set(e, ECANCELED,
+		       "the program was not executed, and its seccomp profile hides why: does it allow execve, "
+		       "and write for the reason?");
 }

@@ -165,3 +165,7 @@ must_check int become_namespace_root(struct err *e);
 /* Last confinement, EXEC, execve. proc_fd (borrowed): a private procfs, -1 unless needs_procfs(). Returns only on failure. */
 must_check int exec_program(struct chan *c, const struct sec_plan *sec, const struct proc_plan *proc, const char *path,
 			    char *const *envp, int proc_fd, struct err *e);
+
+/* For whom it told EXEC, when its end of the channel is closed: 0 the program was executed. EPIPE: the process was killed before;
+ * ECANCELED: it was not let, and could not tell. */
+must_check int executed_or_why(pid_t pid, struct err *e);

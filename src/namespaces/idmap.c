@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
@@ -30,7 +29,7 @@ static int open_proc_pid(pid_t pid, struct err *e)
 	char path[32];
 	struct statfs fs;
 
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	text_format(path, sizeof(path), "/proc/%d", (int)pid);
 	auto_fd int dir = RETRY(openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 
 	if (dir < 0)
@@ -162,7 +161,7 @@ static int userns_of(pid_t pid, const struct oci_id_map_list *uid, const struct 
 
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	text_format(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 	int fd = RETRY(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;

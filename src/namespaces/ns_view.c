@@ -8,13 +8,13 @@
 #include "base/cleanup.h"
 #include "base/proc.h"
 #include "base/retry.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "namespaces/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -22,7 +22,7 @@ static int open_of(const char *pid, const char *name, int flags, struct err *e)
 {
 	char path[48];
 
-	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	text_format(path, sizeof(path), "/proc/%s/%s", pid, name);
 	int fd = RETRY(openat(AT_FDCWD, path, flags | O_CLOEXEC));
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
@@ -42,7 +42,7 @@ static int enter_view_of(pid_t pid, struct err *e)
 {
 	char number[16];
 
-	snprintf(number, sizeof(number), "%d", (int)pid);
+	text_format(number, sizeof(number), "%d", (int)pid);
 	auto_fd int ns = open_of(number, "ns/mnt", O_RDONLY, e);
 	auto_fd int root = ns < 0 ? -1 : open_of(number, "root", O_PATH | O_DIRECTORY, e);
 

@@ -138,8 +138,7 @@ static const struct {
 /* /dev/core is for those who have a /proc/kcore. */
 static bool has_kcore(int root)
 {
-	struct err ignored;
-	auto_fd int fd = path_open_in(root, "/proc/kcore", O_PATH | O_NOFOLLOW, &ignored);
+	auto_fd int fd = path_find_in(root, "/proc/kcore", O_PATH | O_NOFOLLOW);
 
 	return fd >= 0;
 }

@@ -71,11 +71,13 @@ static int cover_target(struct covers *c, int target, const char *path, struct e
 
 static int mask_one(const char *path, int root, struct covers *c, struct err *e)
 {
-	auto_fd int target = path_open_in(root, path, O_PATH, e);
+	auto_fd int target = path_find_in(root, path, O_PATH);
 
 	if (target == -ENOENT || target == -ENOTDIR)
 		return 0;
-	if (target < 0 || cover_target(c, target, path, e) < 0)
+	if (target < 0)
+		return err_errno(e, "%s", path);
+	if (cover_target(c, target, path, e) < 0)
 		return -e->code;
 	fd_pile_put(c->done, &target);
 	return 0;
@@ -100,12 +102,12 @@ static int mask_paths(const struct rootfs_plan *p, struct rootfs_sources *s, int
 
 static int make_readonly(const char *path, int root, struct fd_pile *done, struct err *e)
 {
-	auto_fd int target = path_open_in(root, path, O_PATH, e);
+	auto_fd int target = path_find_in(root, path, O_PATH);
 
 	if (target == -ENOENT || target == -ENOTDIR)
 		return 0;
 	if (target < 0)
-		return target;
+		return err_errno(e, "%s", path);
 	/* A clone has the flags (nosuid...) of the mount it is from. What is mounted below stays as the config made it. */
 	auto_fd int clone = tree_clone_fd(target, true, e);
 
@@ -223,7 +225,7 @@ static int drop_host_proc(int root, struct err *e)
 	auto_arena struct arena a = { 0 };
 	struct mount *v;
 	char name[48], *text, *id;
-	unsigned root_id;
+	uint64_t root_id;
 
 	if (file_read_pseudo(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &a, &text, e) < 0)
 		return -e->code;
@@ -233,7 +235,7 @@ static int drop_host_proc(int root, struct err *e)
 	if (file_read_pseudo(AT_FDCWD, name, 4096, &a, &text, e) < 0)
 		return -e->code;
 	id = strstr(text, "mnt_id:");
-	if (!id || sscanf(id, "mnt_id: %u", &root_id) != 1)
+	if (!id || scan_numbers(id + strlen("mnt_id:"), "", &root_id, 1, NULL) != 1)
 		return err_set(e, EINVAL, "%s: no mnt_id", name);
 	for (size_t i = n; i-- > 0;) {
 		if ((!str_eq(v[i].line.type, "proc") && !str_eq(v[i].line.type, "sysfs")) || is_inside(v, n, i, root_id))

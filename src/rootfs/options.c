@@ -110,12 +110,25 @@ enum effect {
 static const struct word {
 	const char *name;
 	enum effect effect;
+	uint32_t key; /* first_four() of the name */
 	uint64_t bits;
 } words[] = {
-#define ROW(name, effect, bits) { name, effect, bits },
+#define LETTER(name, i)         ((uint32_t)(unsigned char)(name "\0\0\0")[i] << (24 - 8 * (i)))
+#define KEY(name)               (LETTER(name, 0) | LETTER(name, 1) | LETTER(name, 2) | LETTER(name, 3))
+#define ROW(name, effect, bits) { name, effect, KEY(name), bits },
 	WORDS(ROW)
 #undef ROW
 };
+
+/* The first letters as a number that is sorted as they are, with zeros behind a shorter name. */
+static uint32_t first_four(const char *name)
+{
+	uint32_t key = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		key = key << 8 | (unsigned char)(*name ? *name++ : 0);
+	return key;
+}
 
 const char *const *rootfs_option_words(void)
 {
@@ -128,11 +141,14 @@ const char *const *rootfs_option_words(void)
 static const struct word *find_word(const char *name)
 {
 	size_t lo = 0, hi = sizeof(words) / sizeof(words[0]);
+	uint32_t key = first_four(name);
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		int order = strcmp(name, words[mid].name);
+		int order = key < words[mid].key ? -1 : 1;
 
+		if (key == words[mid].key)
+			order = strcmp(name, words[mid].name);
 		if (order == 0)
 			return &words[mid];
 		if (order < 0)

@@ -58,7 +58,7 @@ process_file() {
         [/bin/plain]='exec: "/bin/plain": permission denied'
         [/dir]='exec: "/dir": is a directory: permission denied'
         [/bin/plain/x]='stat /bin/plain/x: not a directory'
-        [orphan]='exec: "orphan": no such file or directory'
+        [orphan]='exec: "orphan": its interpreter (of its #! line or ELF header) is missing: no such file or directory'
         [garbage]='exec: "garbage": exec format error'
         [dir]='exec: "dir": executable file not found in $PATH'
     )

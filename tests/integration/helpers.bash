@@ -15,7 +15,9 @@
 #   drupe ARG...            the runtime with --root $ROOT, no longer than $DRUPE_TIMEOUT seconds; for `run drupe ...`
 #   run_container ARG...    `run drupe run --bundle $BUNDLE $(container_id)`
 #   detached ARG...         drupe, with stdio away from bats; texts in $BATS_TEST_TMPDIR/out and err
-#   wait_for SECONDS CMD..  until CMD succeeds
+#   unreaped ARG...         drupe in the background; what it leaves behind stays a zombie after its end, until reap_now
+#   wait_for SECONDS CMD..  until CMD succeeds; longer on a machine that is slow or busy
+#   in_poll PID             the process is in poll(2)
 #   cgroup_path [NAME]      where in the hierarchies the cgroup of container_id NAME is by default
 #   place NAME              sets linux.cgroupsPath to one of that name
 #   needs_cgroupfs          skips where systemd makes the cgroups
@@ -80,6 +82,26 @@ end_test() {
 drupe() { "$HARNESS" limit "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" 3>&-; }
 
 detached() { drupe "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
+
+# The parent adopts the container's init, and does not look at its end.
+unreaped() {
+    mkfifo "$BATS_TEST_TMPDIR/reap"
+    python3 - "$BATS_TEST_TMPDIR/reap" "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" "$@" <<'END' 3>&- &
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+null = os.open("/dev/null", os.O_RDWR)
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ,
+                     file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)])
+os.waitpid(pid, 0)
+open(sys.argv[1]).read()
+END
+    PARENT=$!
+}
+
+reap_now() {
+    echo >"$BATS_TEST_TMPDIR/reap"
+    wait "$PARENT"
+}
 
 run_container() { run drupe run --bundle "$BUNDLE" "$@" "$TOKEN"; }
 

@@ -110,22 +110,11 @@ can_record() {
 
 @test "wait: after the end, of one whose parent has not collected it yet" {
     args /bin/sh -c 'exit 9'
-    # A parent that adopts init and does not reap it until it is told to.
-    mkfifo "$BATS_TEST_TMPDIR/go"
-    python3 - "$BATS_TEST_TMPDIR/go" "$RUNTIME" --root "$ROOT" run --detach --bundle "$BUNDLE" "$ID" <<'END' 3>&- &
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-null = os.open("/dev/null", os.O_RDWR)
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ,
-                     file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)])
-os.waitpid(pid, 0)
-open(sys.argv[1]).read()
-END
+    unreaped run --detach --bundle "$BUNDLE" "$ID"
     wait_for 10 stopped
     run -0 drupe wait "$ID"
     [ "$output" = 9 ]
-    echo >"$BATS_TEST_TMPDIR/go"
-    wait $!
+    reap_now
     # It is reaped now; what was found out is known.
     run -0 drupe wait "$ID"
     [ "$output" = 9 ]
