@@ -75,7 +75,7 @@ static const struct jail file_jail = {
 static int enter_share(const struct vm_plan *p, struct err *e)
 {
 	auto_fd int root = jail_new_root(e);
-	auto_fd int proc = root < 0 ? root : proc_fs_open(false, e);
+	auto_fd int proc = root < 0 ? root : proc_fs_open(false, NULL, e);
 
 	if (proc < 0)
 		return proc;

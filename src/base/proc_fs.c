@@ -1,10 +1,10 @@
 #include "base/proc_fs.h"
 #include "base/cleanup.h"
 #include "base/retry.h"
+#include "base/str.h"
 #include "base/sys.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -38,7 +38,6 @@ static int write_text(int fd, const char *path, const char *text, struct err *e)
 
 static int make_instance(bool full)
 {
-	const unsigned attrs = SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV | SYS_MOUNT_ATTR_NOEXEC;
 	auto_fd int fs = sys_fsopen("proc", SYS_FSOPEN_CLOEXEC);
 
 	if (fs < 0)
@@ -47,9 +46,11 @@ static int make_instance(bool full)
 	if (!full && (sys_fsconfig(fs, SYS_FSCONFIG_STRING, "hidepid", "ptraceable", 0) < 0 ||
 		      sys_fsconfig(fs, SYS_FSCONFIG_STRING, "subset", "pid", 0) < 0))
 		return -1;
+	if (full && sys_fsconfig(fs, SYS_FSCONFIG_STRING, "source", PROC_FS_SOURCE, 0) < 0)
+		return -1;
 	if (sys_fsconfig(fs, SYS_FSCONFIG_CREATE, NULL, NULL, 0) < 0)
 		return -1;
-	return sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, attrs);
+	return sys_fsmount(fs, SYS_FSMOUNT_CLOEXEC, PROC_FS_ATTRS);
 }
 
 static int open_mounted(struct err *e)
@@ -63,10 +64,12 @@ static int open_mounted(struct err *e)
 	return take_fd(&fd);
 }
 
-int proc_fs_open(bool full, struct err *e)
+int proc_fs_open(bool full, bool *fresh, struct err *e)
 {
 	auto_fd int fd = make_instance(full);
 
+	if (fresh)
+		*fresh = fd >= 0;
 	if (fd >= 0)
 		return take_fd(&fd);
 	if (errno == ENOSYS)
@@ -99,7 +102,7 @@ static int spell_out(int proc_fd, const char *name, char out[NAME_MAX_LEN], stru
 	int n;
 
 	if (!self && !thread) {
-		n = snprintf(out, NAME_MAX_LEN, "%s", name);
+		n = text_format(out, NAME_MAX_LEN, "%s", name);
 	} else {
 		ssize_t got = readlinkat(proc_fd, self ? "self" : "thread-self", link, sizeof(link) - 1);
 
@@ -108,7 +111,7 @@ static int spell_out(int proc_fd, const char *name, char out[NAME_MAX_LEN], stru
 		link[got] = '\0';
 		if (link[0] == '\0' || strspn(link, "0123456789/task") != (size_t)got || link[0] == '/')
 			return err_set(e, EINVAL, "/proc/%s leads to \"%s\"", self ? "self" : "thread-self", link);
-		n = snprintf(out, NAME_MAX_LEN, "%s%s", link, name + len);
+		n = text_format(out, NAME_MAX_LEN, "%s%s", link, name + len);
 	}
 	return n < NAME_MAX_LEN ? 0 : err_set(e, ENAMETOOLONG, "/proc/%s", name);
 }
@@ -135,6 +138,6 @@ int proc_fs_write(int proc_fd, const char *name, const char *text, struct err *e
 
 	if (fd < 0)
 		return fd;
-	snprintf(path, sizeof(path), "/proc/%s", name);
+	text_format(path, sizeof(path), "/proc/%s", name);
 	return write_text(fd, path, text, e);
 }

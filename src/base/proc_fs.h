@@ -6,13 +6,18 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/sys.h"
 
 #include <stdbool.h>
 
+/* Of a full instance. */
+#define PROC_FS_ATTRS  (SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV | SYS_MOUNT_ATTR_NOEXEC)
+#define PROC_FS_SOURCE "proc"
+
 /* A private procfs of the caller's pid namespace. full: with /proc/sys (for sysctl), else subset=pid. Returns a descriptor.
  * Where the kernel refuses a new instance (a user namespace in which /proc is masked), the mounted /proc is used after the same
- * checks, with NO_XDEV as the guard. */
-must_check int proc_fs_open(bool full, struct err *e);
+ * checks, with NO_XDEV as the guard. *fresh (may be NULL): it is an instance of our own, attached nowhere. */
+must_check int proc_fs_open(bool full, bool *fresh, struct err *e);
 
 /* Opens a file of the instance: "self/attr/exec", "sys/net/ipv4/ip_forward". */
 must_check int proc_fs_file(int proc_fd, const char *name, int flags, struct err *e);

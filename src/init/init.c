@@ -44,7 +44,7 @@ static bool in_user_ns(const struct ns_plan *p)
 }
 
 /* Identity, session, and the namespaces whose content is ours to set. */
-static int set_up_namespaces(const struct plan *p, struct err *e)
+static int set_up_namespaces(const struct plan *p, int *procfs, struct err *e)
 {
 	int r = 0;
 
@@ -66,7 +66,7 @@ static int set_up_namespaces(const struct plan *p, struct err *e)
 		r = ns_set_names(&p->ns, e);
 	/* Before the mounts: the kernel gives a full procfs only while no mask covers the host's. */
 	if (r == 0 && p->ns.sysctl.n)
-		r = ns_set_sysctl(&p->ns, e);
+		r = ns_set_sysctl(&p->ns, procfs, e);
 	return r;
 }
 
@@ -152,11 +152,11 @@ static int set_up(struct init *in, struct inside *me, struct err *e)
 	r = chan_expect(&in->chan, MSG_GO, NULL, 0, NULL, e);
 	if (r < 0)
 		return r;
-	r = set_up_namespaces(p, e);
+	r = set_up_namespaces(p, &in->sources.procfs, e);
 	if (r < 0)
 		return r;
 	if (p->has_process && needs_procfs(&p->sec)) {
-		me->proc_fd = proc_fs_open(false, e);
+		me->proc_fd = proc_fs_open(false, NULL, e);
 		if (me->proc_fd < 0)
 			return me->proc_fd;
 	}

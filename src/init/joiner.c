@@ -38,7 +38,7 @@ static int prepare(struct joiner *j, struct arena *a, const char **program, int 
 	if (setsid() < 0)
 		return err_errno(e, "setsid");
 	if (needs_procfs(&p->sec)) {
-		*proc_fd = proc_fs_open(false, e);
+		*proc_fd = proc_fs_open(false, NULL, e);
 		r = *proc_fd < 0 ? *proc_fd : 0;
 	}
 	if (r == 0 && p->proc.terminal)

@@ -67,8 +67,8 @@ must_check int ns_view_leave(struct ns_view *v, struct err *e);
 /* Init side: hostname and domainname. */
 must_check int ns_set_names(const struct ns_plan *p, struct err *e);
 
-/* Init side: writes the sysctls through a private procfs (full). */
-must_check int ns_set_sysctl(const struct ns_plan *p, struct err *e);
+/* Init side: writes the sysctls through a private procfs (full). *procfs becomes that, the caller's to close, if it is fresh. */
+must_check int ns_set_sysctl(const struct ns_plan *p, int *procfs, struct err *e);
 
 struct strbuf;
 void ns_plan_print(const struct ns_plan *p, struct strbuf *out);

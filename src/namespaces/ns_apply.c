@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -45,7 +44,7 @@ static int open_nsfs(const struct ns_join *j, struct err *e)
 		return err_errno(e, "%s: %s: statfs", j->where, j->path);
 	if ((unsigned long)fs.f_type != SYS_NSFS_MAGIC)
 		return err_set(e, EINVAL, "%s: %s: is not a namespace", j->where, j->path);
-	snprintf(again, sizeof(again), "/proc/self/fd/%d", seen);
+	text_format(again, sizeof(again), "/proc/self/fd/%d", seen);
 	int fd = RETRY(openat(AT_FDCWD, again, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 
 	return fd < 0 ? err_errno(e, "%s: %s", j->where, j->path) : fd;
@@ -71,7 +70,7 @@ static int is_own(const struct ns_join *j, int fd, struct err *e)
 	char path[40];
 	struct stat own, other;
 
-	snprintf(path, sizeof(path), "/proc/self/ns/%s", ns_proc_name(j->type));
+	text_format(path, sizeof(path), "/proc/self/ns/%s", ns_proc_name(j->type));
 	if (stat(path, &own) < 0)
 		return err_errno(e, "%s", path);
 	if (fstat(fd, &other) < 0)
@@ -133,20 +132,24 @@ int ns_set_names(const struct ns_plan *p, struct err *e)
 	return 0;
 }
 
-int ns_set_sysctl(const struct ns_plan *p, struct err *e)
+int ns_set_sysctl(const struct ns_plan *p, int *procfs, struct err *e)
 {
+	bool fresh;
+
 	if (p->sysctl.n == 0)
 		return 0;
-	auto_fd int proc = proc_fs_open(true, e);
+	auto_fd int proc = proc_fs_open(true, &fresh, e);
 
 	if (proc < 0)
 		return err_in(e, "linux.sysctl");
 	for (size_t i = 0; i < p->sysctl.n; i++) {
 		char name[4 + 256]; /* the plan keeps names below 256 bytes */
 
-		snprintf(name, sizeof(name), "sys/%s", p->sysctl.v[i].name);
+		text_format(name, sizeof(name), "sys/%s", p->sysctl.v[i].name);
 		if (proc_fs_write(proc, name, p->sysctl.v[i].value, e) < 0)
 			return err_in(e, "linux.sysctl");
 	}
+	if (fresh)
+		*procfs = take_fd(&proc);
 	return 0;
 }

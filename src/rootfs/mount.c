@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/proc_fs.h"
 #include "base/str.h"
 #include "rootfs/internal.h"
 
@@ -204,9 +205,18 @@ static int make_refused(const struct rootfs_plan *p, struct rootfs_sources *s, c
 	return -e->code;
 }
 
+/* Is the procfs that is there just what is asked for? */
+static bool fits_procfs(const struct rootfs_sources *s, const struct mount_op *op)
+{
+	return s->procfs >= 0 && str_eq(op->fstype, "proc") && str_eq(op->source, PROC_FS_SOURCE) && !op->n_params &&
+	       !op->sb_readonly && op_new_attrs(op) == PROC_FS_ATTRS;
+}
+
 static int make_fs(const struct rootfs_plan *p, struct rootfs_sources *s, const struct mount_op *op, const struct target *t,
 		   struct fd_pile *done, struct err *e)
 {
+	if (fits_procfs(s, op))
+		return take_fd(&s->procfs);
 	char mode[16];
 	struct stat st;
 	bool copy_mode = op->mode_from_target && t->existed;
@@ -382,5 +392,6 @@ int rootfs_mount(const struct rootfs_plan *p, struct rootfs_sources *s, struct e
 
 	umask(before);
 	close_fd(&s->sysfs);
+	close_fd(&s->procfs);
 	return root;
 }

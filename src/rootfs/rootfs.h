@@ -103,6 +103,7 @@ struct rootfs_sources {
 	int *cgroups;  /* cgroup.n                                                                                 */
 	int *devices;  /* n_devices: in a user namespace, clones of host nodes                                      */
 	int sysfs;     /* clone of the host's /sys, where a new sysfs may be refused                               */
+	int procfs;    /* one that init has made already and nothing but itself has seen; becomes /proc if it fits   */
 	int null;      /* clone of the host's null device, for masked files; verified                               */
 	struct fd_pile done; /* since rootfs_mount(): what is of no more use                                        */
 	bool keep;     /* rootfs_add() only: mounts[] holds what was attached, so that it can be undone             */

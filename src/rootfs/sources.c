@@ -260,6 +260,7 @@ void sources_init(const struct rootfs_plan *p, struct arena *a, struct rootfs_so
 	*s = (struct rootfs_sources){
 		.root = -1,
 		.sysfs = -1,
+		.procfs = -1,
 		.null = -1,
 		.mounts = no_fds(a, p->n_mounts),
 		.userns = no_fds(a, p->n_mounts),

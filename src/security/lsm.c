@@ -103,7 +103,7 @@ int lsm_label_exec(const struct sec_plan *p, int proc_fd, struct err *e)
 
 int lsm_label_keys(const struct sec_plan *p, struct err *e)
 {
-	auto_fd int proc_fd = proc_fs_open(false, e);
+	auto_fd int proc_fd = proc_fs_open(false, NULL, e);
 
 	if (proc_fd < 0)
 		return proc_fd;

@@ -101,7 +101,7 @@ static void what_is_no_namespace_is_refused_without_opening_it(void)
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	expect(mkfifo(fifo, 0600) == 0);
 	snprintf(text, sizeof(text), "linux.namespaces[0]: %s: is not a namespace", fifo);
-	alarm(10);
+	alarm(60);
 	refused(OCI_NS_NETWORK, fifo, 0, text);
 	alarm(0);
 	unlink(fifo);
@@ -309,14 +309,17 @@ static void set_sysctls(void)
 {
 	struct pair v[] = { { "net/ipv4/ip_default_ttl", "77" }, { "kernel/msgmax", "4242" }, { "net/ipv4/nothing", "1" } };
 	struct ns_plan p = { .sysctl = { v, 2 } };
+	int procfs = -1;
 	struct err e;
 
-	if (ns_set_sysctl(&p, &e) < 0)
+	if (ns_set_sysctl(&p, &procfs, &e) < 0)
 		expect_str(e.text, "");
+	expect(procfs >= 0 && close(procfs) == 0);
+	procfs = -1;
 	proc_text(getpid(), "../sys/net/ipv4/ip_default_ttl", "77\n");
 	proc_text(getpid(), "../sys/kernel/msgmax", "4242\n");
 	p.sysctl.n = 3;
-	expect(ns_set_sysctl(&p, &e) == -ENOENT);
+	expect(ns_set_sysctl(&p, &procfs, &e) == -ENOENT && procfs == -1);
 	expect_str(e.text, "linux.sysctl: /proc/sys/net/ipv4/nothing: No such file or directory");
 }
 

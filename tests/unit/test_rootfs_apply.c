@@ -688,8 +688,8 @@ static void private_procfs_follows_no_links(void)
 {
 	struct err e;
 	char text[64] = "";
-	auto_fd int proc = proc_fs_open(false, &e);
-	auto_fd int full = proc_fs_open(true, &e);
+	auto_fd int proc = proc_fs_open(false, NULL, &e);
+	auto_fd int full = proc_fs_open(true, NULL, &e);
 	auto_fd int file = proc_fs_file(proc, "self/comm", O_RDONLY, &e);
 
 	expect(proc >= 0 && full >= 0 && file >= 0);
