@@ -238,7 +238,7 @@ static int update(struct agent *a, const struct message *m, struct arena *arena,
 	int r = message_decode(m, arena, codec_cgroup_plan, &in, e);
 
 	(void)a;
-	return r < 0 ? r : cgroup_update(&in, e);
+	return r < 0 ? r : cgroup_update(&in, NULL, e);
 }
 
 static int freeze(struct agent *a, const struct message *m, struct arena *arena, struct err *e)

@@ -101,6 +101,8 @@ static int create(struct worker *w, struct err *e)
 		r = init_prepare(p, &in, w->pid, e);
 	close_fd(&claim); /* init is in its cgroup */
 	if (r == 0)
+		r = cgroup_guard(&p->cgroup, e);
+	if (r == 0)
 		r = chan_send(&w->init, MSG_GO, NULL, 0, -1, e);
 	return r < 0 ? r : converse(w, &p->proc, p->has_process ? &p->sec : NULL, e);
 }

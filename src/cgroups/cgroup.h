@@ -32,7 +32,7 @@ struct cgroup_ref {
 	enum cgroup_mode mode;
 	const char *path;        /* within the hierarchies: "/drupe-ID"; "" when there is none */
 	const char *scope;       /* systemd unit, or NULL                                      */
-	const struct cgroup_dir *dirs;
+	const struct cgroup_dir *dirs; /* that of cgroup2, if there is one, first */
 	size_t n_dirs;
 	/* Nothing was asked for and we may lack the permission (rootless): directories that cannot be made or joined are left out.
 	 * Not part of the stored state: whoever reads a ref from there sets it anew from euid and options before cgroup_join(). */
@@ -78,6 +78,7 @@ struct cgroup_plan {
 	const char *controllers; /* v2: to be enabled for it, "cpu io memory pids"; those no write needs are a wish only */
 	const void *device_prog; /* v2: eBPF instructions of the device filter, NULL none                             */
 	size_t device_prog_len;  /* instructions                                                                      */
+	bool guard_first; /* cgroup_guard() is wanted before init begins: that is to make a device which may not be, or to use one */
 	bool devices_may_be_refused; /* not root of the first user namespace: the kernel keeps devices from us by itself */
 	bool no_birth;  /* v2: no process may be born in it, as with pids.limit 0, but one may join: cgroup_join() in place of cgroup_open() */
 	bool delegated; /* v2: the container may make cgroups below its own, so that one is given to `owner` */
@@ -106,6 +107,10 @@ must_check int cgroup_plan_build(const struct oci_spec *spec, const char *id, co
  * process is in it. */
 must_check int cgroup_create(const struct cgroup_plan *p, int *claim, struct err *e);
 
+/* Puts the device filter of cgroup2 in force, in place of any other; the rules of v1 cgroup_create() has written. For nothing of the
+ * container's own may run before, but the kernel takes its time to check it: the first process of ours may be in the cgroup already. */
+must_check int cgroup_guard(const struct cgroup_plan *p, struct err *e);
+
 /* Notes which directories they are, right after cgroup_create(). Those that could not be made have none. */
 must_check int cgroup_identify(struct cgroup_ref *r, struct arena *a, struct err *e);
 
@@ -119,18 +124,21 @@ void cgroup_let_go(pid_t *holder);
 /* What a process can be born by in the plan's cgroup, with CLONE_INTO_CGROUP: dir_fd, which is a descriptor of it; or -1. */
 int cgroup_birth(const struct cgroup_plan *p, int dir_fd);
 
-/* v2 mode: a descriptor of the directory for CLONE_INTO_CGROUP. -ENOENT without *e being an error when the mode has none to offer
- * (v1, hybrid, disabled, a unit of a user's systemd): use cgroup_join() then. */
+/* A descriptor of the directory of cgroup2 for CLONE_INTO_CGROUP. -ENOENT without *e being an error when there is none to offer
+ * (v1, disabled, a unit of a user's systemd): use cgroup_join() then. */
 int cgroup_open(const struct cgroup_ref *r, struct err *e);
 
 /* The same for where a process of the container is, which may be a cgroup below: proc_dir is its /proc/PID. ENOENT: it is elsewhere. */
 must_check int cgroup_open_of(const struct cgroup_ref *r, int proc_dir, struct err *e);
 
-/* Puts pid into every directory of the ref (those that pid is not in already by CLONE_INTO_CGROUP). subs: paths below the
+/* true where a process that is to be in it had better call cgroup_join() for itself: v1 hierarchies. */
+bool cgroup_joins_itself(const struct cgroup_ref *r);
+
+/* Puts pid into every directory of the ref; born: but into that of cgroup2, in which it is by CLONE_INTO_CGROUP. subs: paths below the
  * container's cgroup for exec --cgroup, NULL-terminated, or NULL. "PATH" is for every hierarchy that has it, and one at least must;
- * "cpu,memory:PATH" for those v1 hierarchies, which must have it. pid 0: the caller itself, which must have
- * one thread only and then joins v1 hierarchies without the kernel's global lock; forty times as fast. */
-must_check int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, struct err *e);
+ * "cpu,memory:PATH" for those v1 hierarchies, which must have it. pid 0: the caller itself, which
+ * must have one thread only and then joins v1 hierarchies without the kernel's global lock; forty times as fast. */
+must_check int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, bool born, struct err *e);
 
 /* All processes in the cgroup and those below it, sorted, without repeats. */
 must_check int cgroup_procs(const struct cgroup_ref *r, struct arena *a, pid_t **out, size_t *n, struct err *e);
@@ -159,9 +167,12 @@ const struct oci_resources *cgroup_resources_merge(const struct oci_resources *o
 must_check int cgroup_update_plan(const struct cgroup_ref *r, const struct oci_resources *old, const struct oci_resources *update,
 				  const struct host *h, struct arena *a, struct cgroup_plan *out, struct err *e);
 
-/* Carries it out. EBUSY: a limit below what is in use (on v2 only with memory.checkBeforeUpdate). On failure single values are as
- * before; devices and lists by device are as far as it got. */
-must_check int cgroup_update(const struct cgroup_plan *p, struct err *e);
+/* What must succeed after the writes, else they are taken back. */
+struct cgroup_then { int (*act)(void *ctx, struct err *e); void *ctx; };
+
+/* Carries it out, and then `then` (NULL: nothing). EBUSY: a limit below what is in use (on v2 only with memory.checkBeforeUpdate). On failure
+ * single values are as before; devices and lists by device are as far as it got. */
+must_check int cgroup_update(const struct cgroup_plan *p, const struct cgroup_then *then, struct err *e);
 
 struct strbuf;
 /* One decision a line. */

@@ -40,7 +40,6 @@ struct maker {
 	const char **made; /* in order; undone backwards */
 	size_t n_made, room;
 	bool *skip;                       /* per directory of the plan */
-	bool existed;                     /* some leaf was there before */
 	const struct cgroup_dir *claimed; /* by which directory, NULL: none yet; and the lock on it */
 	int claim;
 };
@@ -151,7 +150,6 @@ static int take_existing(struct maker *m, const struct cgroup_dir *d, struct err
 		return 1;
 	if (!m->plan->unit)
 		mark(d->path, leaf_marks);
-	m->existed = true;
 	return 0;
 }
 
@@ -403,7 +401,7 @@ int cgroup_create(const struct cgroup_plan *p, int *claim, struct err *e)
 	for (size_t i = 0; r == 0 && i < p->ref.n_dirs; i++)
 		r = prepare_dir(&m, i, e);
 	if (r == 0)
-		r = cg_write_all(p, m.skip, !m.existed, e);
+		r = cg_write_all(p, m.skip, e);
 	if (r == 0)
 		r = give_away(p, m.skip, e);
 	if (r < 0)

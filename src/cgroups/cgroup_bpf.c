@@ -350,7 +350,7 @@ static int attach_beside(int dir_fd, int prog_fd, const uint32_t *ids, size_t n,
 	return 0;
 }
 
-int cg_device_attach(int dir_fd, const void *prog, size_t n, bool fresh, struct err *e)
+int cg_device_attach(int dir_fd, const void *prog, size_t n, struct err *e)
 {
 	auto_fd int prog_fd = load_program(prog, n, e);
 	uint32_t ids[PROGRAMS_MAX];
@@ -358,7 +358,7 @@ int cg_device_attach(int dir_fd, const void *prog, size_t n, bool fresh, struct 
 
 	if (prog_fd < 0)
 		return prog_fd;
-	if (!fresh && query_programs(dir_fd, ids, &n_ids, e) < 0)
+	if (query_programs(dir_fd, ids, &n_ids, e) < 0)
 		return -e->code;
 	if (n_ids == 1) {
 		auto_fd int old = open_program(ids[0]);

@@ -72,8 +72,8 @@ const char *cg_device_text(struct arena *a, const struct cg_dev_rule *r);
 /* Assembles the eBPF program; *n receives the number of instructions. */
 const void *cg_device_program(const struct cg_dev_rules *given, struct arena *a, size_t *n);
 
-/* Loads the program and makes it the only one of the cgroup2 directory; fresh: there cannot be another one. */
-must_check int cg_device_attach(int dir_fd, const void *prog, size_t n, bool fresh, struct err *e);
+/* Loads the program and makes it the only one of the cgroup2 directory. */
+must_check int cg_device_attach(int dir_fd, const void *prog, size_t n, struct err *e);
 
 /* ---- delegation ---- */
 
@@ -88,9 +88,8 @@ must_check int cg_give_away(const struct cgroup_dir *d, uid_t owner, struct err 
 /* Enables the plan's controllers in all parents of a cgroup2 directory; one that a write needs must be there. */
 must_check int cg_enable_controllers(const struct cgroup_plan *p, const struct cgroup_dir *d, struct arena *a, struct err *e);
 
-/* Writes the plan's texts and attaches its device filter. skip[i]: directory i of the plan could not be made and need not be.
- * fresh: the directories are new. */
-must_check int cg_write_all(const struct cgroup_plan *p, const bool *skip, bool fresh, struct err *e);
+/* Writes the plan's texts. skip[i]: directory i of the plan could not be made and need not be. */
+must_check int cg_write_all(const struct cgroup_plan *p, const bool *skip, struct err *e);
 
 /* Goes through a directory and all below it by descriptors, so that neither depth nor length of a path matters. enter is called on
  * arrival, leave (may be NULL) once all below is done, for every directory but the top one. A negative result of either ends the

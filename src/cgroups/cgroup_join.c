@@ -1,8 +1,8 @@
 /* Getting processes into a cgroup.
  *
- * cgroup2: CLONE_INTO_CGROUP costs nothing, so cgroup_open() exists. v1 has no such thing: the pid is written to a file of every
- * hierarchy. Writing to cgroup.procs moves all threads of a process under a global lock (about a millisecond per hierarchy); a
- * process with one thread that writes itself ("0") to "tasks" does not need it.
+ * cgroup2, also that of a hybrid: CLONE_INTO_CGROUP costs nothing, so cgroup_open() exists. v1 has no such thing: the pid is
+ * written to a file of every hierarchy. Whoever writes to cgroup.procs waits until no process of the machine is just forking or
+ * ending (milliseconds); a process with one thread that writes itself ("0") to "tasks" does not, hence cgroup_joins_itself().
  */
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -13,17 +13,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 static bool bears(const struct cgroup_ref *r)
 {
 	/* Who is not root may not move processes from one part of the tree to another; systemd may. */
-	return r->mode == CGROUP_MODE_V2 && r->n_dirs && !(r->scope && cg_unit_is_users(r));
+	return r->n_dirs && r->dirs[0].v2 && !(r->scope && cg_unit_is_users(r));
+}
+
+static bool is_cgroup2(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 int cgroup_birth(const struct cgroup_plan *p, int dir_fd)
 {
-	return p->no_birth || !bears(&p->ref) ? -1 : dir_fd;
+	if (p->no_birth || !bears(&p->ref))
+		return -1;
+	/* Where that of cgroup2 was left out, the first is one of v1. */
+	return p->ref.optional && p->ref.n_dirs > 1 && !is_cgroup2(dir_fd) ? -1 : dir_fd;
+}
+
+bool cgroup_joins_itself(const struct cgroup_ref *r)
+{
+	return r->mode == CGROUP_MODE_V1 || r->mode == CGROUP_MODE_HYBRID;
 }
 
 int cgroup_open(const struct cgroup_ref *r, struct err *e)
@@ -88,13 +105,16 @@ static bool may_be_without(const struct cgroup_ref *r, int code)
 	return r->optional && (code == ENOENT || code == EACCES || code == EPERM || code == EROFS);
 }
 
-static int join_own(const struct cgroup_ref *r, pid_t pid, struct err *e)
+static int join_own(const struct cgroup_ref *r, pid_t pid, bool born, struct err *e)
 {
-	if (r->mode == CGROUP_MODE_V2 && r->n_dirs && cg_has_member(r->dirs[0].path, pid ? pid : getpid()))
+	if (!born && r->mode == CGROUP_MODE_V2 && r->n_dirs && cg_has_member(r->dirs[0].path, pid ? pid : getpid()))
 		return 0;
-	for (size_t i = 0; i < r->n_dirs; i++)
+	for (size_t i = 0; i < r->n_dirs; i++) {
+		if (born && r->dirs[i].v2)
+			continue;
 		if (join_dir(&r->dirs[i], r->dirs[i].path, pid, e) < 0 && !may_be_without(r, e->code))
 			return -e->code;
+	}
 	return 0;
 }
 
@@ -188,7 +208,7 @@ static int check_subs(const char *const *subs, struct err *e)
 	return 0;
 }
 
-int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, struct err *e)
+int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, bool born, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	bool own = !subs || !*subs;
@@ -196,7 +216,7 @@ int cgroup_join(const struct cgroup_ref *r, const char *const *subs, pid_t pid, 
 
 	if (!own && check_subs(subs, e) < 0)
 		return -e->code;
-	int res = own ? join_own(r, pid, e) : join_subs(r, subs, pid, e);
+	int res = own ? join_own(r, pid, born, e) : join_subs(r, subs, pid, e);
 
 	/* On cgroup2, where there is one path. */
 	if ((res == -EACCES || res == -EPERM) && r->scope && cg_unit_is_users(r))

@@ -42,7 +42,8 @@ bool cg_list_has(const char *list, const char *word)
 		while (list[n] && list[n] != ',' && list[n] != ' ')
 			n++;
 		list += n;
-		list += strspn(list, ", ");
+		while (*list == ',' || *list == ' ')
+			list++;
 	}
 	return false;
 }
@@ -118,14 +119,14 @@ static void make_dirs(struct cg_builder *b, const char *path)
 	const struct host *h = b->host;
 	struct cgroup_dir *dirs = arena_alloc(b->arena, (h->n_hier + 1) * sizeof(*dirs));
 
-	for (size_t i = 0; i < h->n_hier; i++) {
-		const struct host_hierarchy *hier = &h->hier[i];
-
-		dirs[i] = (struct cgroup_dir){ hier->controllers, hier->mount, arena_printf(b->arena, "%s%s", hier->mount, path),
-					       hier->v2 };
-	}
 	b->dirs = dirs;
-	b->n_dirs = h->n_hier;
+	/* That of cgroup2 first: what is claimed is what the first process is born by. */
+	for (int v2 = 1; v2 >= 0; v2--)
+		for (const struct host_hierarchy *hier = h->hier; hier < h->hier + h->n_hier; hier++)
+			if (hier->v2 == (v2 == 1))
+				dirs[b->n_dirs++] =
+					(struct cgroup_dir){ hier->controllers, hier->mount,
+							     arena_printf(b->arena, "%s%s", hier->mount, path), hier->v2 };
 }
 
 /* ---- what is needed of it ---- */
@@ -168,7 +169,17 @@ static const char *choose_controllers(const struct cg_builder *b, size_t first)
 	return strbuf_str(&list);
 }
 
-/* Device rules come first of all writes, and before any process gets in. */
+/* The defaults allow it for all, what comes after them may not. */
+static bool forbids_making(const struct cg_dev_rules *rules)
+{
+	bool some = false;
+
+	for (size_t i = 1; i < rules->n; i++)
+		some |= !rules->v[i].allow && (rules->v[i].access & CG_DEV_MKNOD);
+	return some;
+}
+
+/* Device rules of v1 come first of all writes, and before any process gets in; those of v2: cgroup_guard(). */
 static int plan_devices(struct cg_builder *b, struct cgroup_plan *p, struct err *e)
 {
 	const struct oci_device_rule_list *list = &b->res->devices;
@@ -179,6 +190,7 @@ static int plan_devices(struct cg_builder *b, struct cgroup_plan *p, struct err 
 	if (cg_device_rules(list, b->arena, &rules, e) < 0)
 		return -e->code;
 	p->devices_may_be_refused = !privileged;
+	p->guard_first = forbids_making(&rules);
 	if (dir)
 		return cg_plan_devices_v1(b, dir, &rules, !privileged, e);
 	if (rules.n && cg_find_v2(b))

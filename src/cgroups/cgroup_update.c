@@ -342,7 +342,14 @@ static void restore(const struct cgroup_plan *p, const char *const *before, stru
 				log_warn("restoring \"%s\": %s", before[i], why.text);
 }
 
-int cgroup_update(const struct cgroup_plan *p, struct err *e)
+static int write_and_guard(const struct cgroup_plan *p, const bool *skip, struct err *e)
+{
+	int r = cgroup_guard(p, e);
+
+	return r < 0 ? r : cg_write_all(p, skip, e);
+}
+
+int cgroup_update(const struct cgroup_plan *p, const struct cgroup_then *then, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	const char **before = arena_alloc(&a, (p->n_writes + 1) * sizeof(*before));
@@ -353,11 +360,13 @@ int cgroup_update(const struct cgroup_plan *p, struct err *e)
 			return -e->code;
 	for (size_t i = 0; i < p->n_writes; i++)
 		before[i] = value_now(&p->writes[i], &a);
-	int r = cg_write_all(p, skip, false, e);
+	int r = write_and_guard(p, skip, e);
 
 	/* systemd writes what it is told, in steps of its own and with a device filter of its own: once more, then. */
 	if (r == 0 && p->unit)
-		r = cg_unit_update(p, e) < 0 ? -e->code : cg_write_all(p, skip, false, e);
+		r = cg_unit_update(p, e) < 0 ? -e->code : write_and_guard(p, skip, e);
+	if (r == 0 && then)
+		r = then->act(then->ctx, e);
 	if (r < 0)
 		restore(p, before, &a);
 	return r;

@@ -125,17 +125,19 @@ static int write_from(struct writer *w, size_t i, struct err *e)
 	return write_one(w, cw, e) < 0 ? -e->code : n + 1;
 }
 
-static int attach_filter(const struct cgroup_plan *p, const bool *skip, bool fresh, struct err *e)
+int cgroup_guard(const struct cgroup_plan *p, struct err *e)
 {
 	for (size_t i = 0; p->device_prog && i < p->ref.n_dirs; i++) {
 		const struct cgroup_dir *d = &p->ref.dirs[i];
 
-		if (!d->v2 || skip[i])
+		if (!d->v2)
 			continue;
 		auto_fd int fd = openat(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && p->ref.optional)
+			continue;
 		if (fd < 0)
 			return err_errno(e, "%s", d->path);
-		if (cg_device_attach(fd, p->device_prog, p->device_prog_len, fresh, e) == 0)
+		if (cg_device_attach(fd, p->device_prog, p->device_prog_len, e) == 0)
 			continue;
 		if (!p->devices_may_be_refused)
 			return err_in(e, "linux.resources.devices: %s", d->path);
@@ -144,11 +146,11 @@ static int attach_filter(const struct cgroup_plan *p, const bool *skip, bool fre
 	return 0;
 }
 
-int cg_write_all(const struct cgroup_plan *p, const bool *skip, bool fresh, struct err *e)
+int cg_write_all(const struct cgroup_plan *p, const bool *skip, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct writer w = { .plan = p, .skip = skip, .arena = &a, .fd = -1 };
-	int n, r = attach_filter(p, skip, fresh, e);
+	int n, r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_writes; i += (size_t)n) {
 		n = 1;

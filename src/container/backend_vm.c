@@ -146,7 +146,7 @@ int vm_exec_fork(const struct container *c, const struct oci_process *p, const s
 	if (child < 0)
 		return child;
 	*pid = child;
-	r = cgroup_join(cgroup, NULL, child, e);
+	r = cgroup_join(cgroup, NULL, child, false, e);
 	return r < 0 ? r : chan_send(chan, MSG_GO, NULL, 0, -1, e);
 }
 

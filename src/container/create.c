@@ -159,10 +159,8 @@ static int run_runtime_hooks(struct created *k, struct arena *a, struct err *e)
 
 static int record_created(struct created *k, const struct create_options *o, struct err *e)
 {
-	int r = proc_start_time(NULL, k->pid, &k->state->start_time, NULL, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	k->state->pid = k->pid;
 	/* run goes on at once. Only a startContainer hook could look in between. */
 	k->state->status = k->to_start && !k->plan->hooks.start_container.n ? "running" : "created";
@@ -212,6 +210,16 @@ static int make_groups(struct created *k, struct arena *a, struct err *e)
 	return 0;
 }
 
+/* What only has to be before the container's own programs: init is at work, and we have time. */
+static int meanwhile(struct created *k, struct err *e)
+{
+	int r = k->plan->cgroup.guard_first ? 0 : cgroup_guard(&k->plan->cgroup, e);
+
+	if (r == 0)
+		r = init_rank(k->plan, k->pid, e);
+	return r < 0 ? r : proc_start_time(NULL, k->pid, &k->state->start_time, NULL, e);
+}
+
 /* The conversation with init, see init/init.h. */
 static int bring_up(struct created *k, const struct create_options *o, const struct init *in, struct arena *a, struct err *e)
 {
@@ -224,6 +232,8 @@ static int bring_up(struct created *k, const struct create_options *o, const str
 	r = record_pid(k, e);
 	if (r == 0)
 		r = chan_send(&k->chan, MSG_GO, NULL, 0, -1, e);
+	if (r == 0)
+		r = meanwhile(k, e);
 	if (r == 0 && k->plan->proc.terminal)
 		r = pass_console(k, o, e);
 	if (r == 0)
@@ -260,7 +270,10 @@ static int build(struct created *k, const struct create_options *o, bool to_star
 	if (r < 0)
 		return r;
 	k->cgroup_made = true;
-	r = record_cgroup(k, a, e);
+	if (k->plan->cgroup.guard_first)
+		r = cgroup_guard(&k->plan->cgroup, e);
+	if (r == 0)
+		r = record_cgroup(k, a, e);
 	if (r == 0)
 		r = make_groups(k, a, e);
 	if (r == 0 && !to_start)

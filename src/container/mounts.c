@@ -103,7 +103,7 @@ static int send_in(struct change *x, struct err *e)
 	if (stage < 0)
 		return stage;
 	cgroup_from_state(x->c->state, x->arena, &cgroup);
-	r = cgroup_join(&cgroup, NULL, stage, e);
+	r = cgroup_join(&cgroup, NULL, stage, false, e);
 	if (r == 0)
 		r = chan_send(&x->m.entry.chan, MSG_GO, NULL, 0, -1, e);
 	if (r < 0)

@@ -26,7 +26,7 @@ static int limit(struct container *c, const struct oci_resources *update, struct
 	cgroup_from_state(c->state, a, &ref);
 	r = cgroup_update_plan(&ref, old, update, &h, a, &plan, e);
 	if (r == 0)
-		r = cgroup_update(&plan, e);
+		r = cgroup_update(&plan, NULL, e);
 	return r < 0 ? r : store_save_resources(c, cgroup_resources_merge(old, update, a), e);
 }
 

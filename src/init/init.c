@@ -145,11 +145,12 @@ static int set_up_process(const struct plan *p, struct inside *me, struct err *e
 static int set_up(struct init *in, struct inside *me, struct err *e)
 {
 	const struct plan *p = in->plan;
-	int r = stage_join(in, e); /* nothing left to join when a stage did it */
+	int r = chan_expect(&in->chan, MSG_GO, NULL, 0, NULL, e);
 
-	if (r < 0)
-		return r;
-	r = chan_expect(&in->chan, MSG_GO, NULL, 0, NULL, e);
+	if (r == 0 && in->joins)
+		r = cgroup_join(&p->cgroup.ref, NULL, 0, in->cgroup_fd >= 0, e);
+	if (r == 0)
+		r = stage_join(in, e); /* nothing left to join when a stage did it */
 	if (r < 0)
 		return r;
 	r = set_up_namespaces(p, &in->sources.procfs, e);

@@ -10,6 +10,7 @@
  *            <-- CONSOLE (terminal)
  *            <-- ROOTFS (only with hooks of the runtime)
  *   prestart, createRuntime        HOOKS_DONE   -->  createContainer hooks, root, working directory, sysctl
+ *   (meanwhile: device filter, oom_score_adj)
  *            <-- READY
  *   limits
  *   create: state, pid file               ACK   -->  waits on start.sock; the rest goes over the connection made there
@@ -30,7 +31,8 @@ struct init {
 	const struct plan *plan;
 	struct chan chan;      /* to the runtime; owned in the child */
 	int listen_fd;         /* start.sock, listening: create. -1: run, the runtime starts us over chan */
-	int cgroup_fd;         /* for CLONE_INTO_CGROUP out of the stage; -1 none */
+	int cgroup_fd;         /* in which init is born (CLONE_INTO_CGROUP); -1 none */
+	bool joins;            /* its other cgroups itself, after GO */
 	struct rootfs_sources sources;
 	int ns_fds[OCI_NS_COUNT]; /* of plan->ns.join[] */
 };
@@ -56,12 +58,14 @@ must_check int init_open_sources(const struct plan *p, const struct rootfs_usern
 				 struct err *e);
 
 /* Forks init, by a stage where one is needed. place: a descriptor of its cgroup (borrowed), in which it is born where
- * the kernel can do that; else, or with -1, init_prepare() moves it there. *chan is
- * to be closed also on failure, and *pid, once it is set, to be ended. */
+ * the kernel can do that, or which it joins; else, or with -1, init_prepare() moves it there. *chan is to be closed also on failure, and
+ * *pid, once it is set, to be ended. */
 must_check int init_fork(struct init *in, int place, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
-/* What only the runtime may do to init, before GO; and after READY: its limits, which must not hinder what it has to do before. */
+/* What only the runtime may do to init: before GO; at any time before READY, how soon it is killed for want of memory; and after READY
+ * its limits, which must not hinder what it has to do before. */
 must_check int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct err *e);
+must_check int init_rank(const struct plan *p, pid_t pid, struct err *e);
 must_check int init_limit(const struct plan *p, pid_t pid, struct err *e);
 
 /* A process that joins an existing container. */

@@ -53,6 +53,7 @@ int init_fork(struct init *in, int place, struct chan *chan, pid_t *init, int *i
 	if (r < 0)
 		return r;
 	in->cgroup_fd = cgroup_birth(&p->cgroup, place);
+	in->joins = !stage && place >= 0 && cgroup_joins_itself(&p->cgroup.ref);
 	pid_t pid = proc_fork(stage ? 0 : init_clone_flags(&p->ns), &pidfd, stage ? -1 : in->cgroup_fd, e);
 
 	if (pid == 0) {
@@ -81,8 +82,8 @@ int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct 
 
 	if (p->ns.uid_map.n)
 		r = ns_write_maps(&p->ns, pid, e);
-	if (r == 0 && in->cgroup_fd < 0)
-		r = cgroup_join(&p->cgroup.ref, NULL, pid, e);
+	if (r == 0 && !in->joins)
+		r = cgroup_join(&p->cgroup.ref, NULL, pid, in->cgroup_fd >= 0, e);
 	if (r == 0)
 		r = resctrl_join(&p->resctrl.ref, pid, e);
 	if (r == 0 && p->net.n_devices)
@@ -90,9 +91,14 @@ int init_prepare(const struct plan *p, const struct init *in, pid_t pid, struct 
 	return r;
 }
 
+int init_rank(const struct plan *p, pid_t pid, struct err *e)
+{
+	return p->has_process ? sec_apply_rank(&p->sec, pid, e) : 0;
+}
+
 int init_limit(const struct plan *p, pid_t pid, struct err *e)
 {
-	return p->has_process ? sec_apply_outside(&p->sec, pid, e) : 0;
+	return p->has_process ? sec_apply_limits(&p->sec, pid, e) : 0;
 }
 
 int joiner_namespaces(int proc_dir, uint32_t *out, struct err *e)
@@ -148,7 +154,7 @@ static int place_joiner(const struct joiner *j, const struct joiner_place *at, b
 	if (j->plan->sec.affinity_initial)
 		r = sec_set_affinity_of(stage, j->plan->sec.affinity_initial, e);
 	if (r == 0 && !born)
-		r = cgroup_join(at->cgroup, at->subs, stage, e);
+		r = cgroup_join(at->cgroup, at->subs, stage, false, e);
 	return r < 0 ? r : resctrl_join(at->resctrl, stage, e);
 }
 

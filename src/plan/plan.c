@@ -205,6 +205,27 @@ static int build_places(const struct oci_spec *spec, const struct plan_options *
 	return r;
 }
 
+/* The file systems that open no device. */
+static bool is_virtual(const char *fstype)
+{
+	static const char *const names[] = { "proc", "sysfs", "tmpfs", "devpts", "mqueue", "overlay", "cgroup", "cgroup2" };
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		known |= str_eq(fstype, names[i]);
+	return known;
+}
+
+/* Init opens devices that the config names before it is ready: by mounting them, or in programs that it runs. */
+static bool uses_devices(const struct plan *p)
+{
+	bool uses = p->hooks.create_container.n;
+
+	for (size_t i = 0; i < p->rootfs.n_mounts; i++)
+		uses |= p->rootfs.mounts[i].kind == MOUNT_FS && !is_virtual(p->rootfs.mounts[i].fstype);
+	return uses;
+}
+
 /* A container in a virtual machine has two plans (vm_plan.h), neither of them made from this spec as it is. */
 static int refuse_vm(const struct oci_spec *spec, struct err *e)
 {
@@ -229,6 +250,7 @@ int plan_build(const struct oci_spec *spec, const struct plan_options *o, const 
 		return r;
 	out->own_pid_ns = has_ns(&out->ns, OCI_NS_PID);
 	plan_hooks(spec, a, &out->hooks);
+	out->cgroup.guard_first |= uses_devices(out);
 	if (!spec->process)
 		return 0;
 	return build_process(spec, spec->process, o, false, has_ns(&out->ns, OCI_NS_USER), h, a, &out->sec, &out->proc, e);

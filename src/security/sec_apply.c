@@ -6,10 +6,10 @@
  */
 #include "base/cleanup.h"
 #include "base/proc_fs.h"
+#include "base/str.h"
 #include "security/internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,18 +21,28 @@
 static int set_oom_score(pid_t pid, int value, struct err *e)
 {
 	char name[64], text[16];
-	snprintf(name, sizeof(name), "/proc/%d/oom_score_adj", (int)pid);
-	snprintf(text, sizeof(text), "%d", value);
+	text_format(name, sizeof(name), "/proc/%d/oom_score_adj", (int)pid);
+	text_format(text, sizeof(text), "%d", value);
 	if (proc_fs_write_host(name, text, e) < 0)
 		return err_in(e, "process.oomScoreAdj %d", value);
 	return 0;
 }
 
+int sec_apply_rank(const struct sec_plan *p, pid_t pid, struct err *e)
+{
+	return p->oom_score_set ? set_oom_score(pid, p->oom_score_adj, e) : 0;
+}
+
+int sec_apply_limits(const struct sec_plan *p, pid_t pid, struct err *e)
+{
+	return rlimits_set(p, pid, e);
+}
+
 int sec_apply_outside(const struct sec_plan *p, pid_t pid, struct err *e)
 {
-	int r = p->oom_score_set ? set_oom_score(pid, p->oom_score_adj, e) : 0;
+	int r = sec_apply_rank(p, pid, e);
 
-	return r < 0 ? r : rlimits_set(p, pid, e);
+	return r < 0 ? r : sec_apply_limits(p, pid, e);
 }
 
 /* ---- inside, early ---- */

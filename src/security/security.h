@@ -86,6 +86,9 @@ must_check int seccomp_compile(const struct oci_seccomp *s, struct arena *a, con
 /* Runtime side, for a process (pid as seen here) that does not run its program yet: resource limits by prlimit(2) (a process in a user namespace may
  * not raise its own) and oom_score_adj. */
 must_check int sec_apply_outside(const struct sec_plan *p, pid_t pid, struct err *e);
+/* One after the other: oom_score_adj, and then the limits. */
+must_check int sec_apply_rank(const struct sec_plan *p, pid_t pid, struct err *e);
+must_check int sec_apply_limits(const struct sec_plan *p, pid_t pid, struct err *e);
 
 /* Inside, early, still privileged: scheduler, I/O priority, memory policy, personality, session keyring. The I/O priority goes to the
  * process group, so the caller must have left the runtime's. */

@@ -88,9 +88,9 @@ refused() {
     [ "$output" = 'memory ok' ]
 }
 
-@test "a container starts under a memory limit of 512 KiB" {
+@test "a container starts under a memory limit of 256 KiB" {
     needs memory
-    resources '{"memory": {"limit": 524288, "swap": 524288}}'
+    resources '{"memory": {"limit": 262144, "swap": 262144}}'
     args /probe echo started
     run_container
     [ "$status" -eq 0 ]
@@ -98,7 +98,7 @@ refused() {
     # with a rest of it to spare
     args /probe trap
     up
-    [ "$(content memory memory.limit_in_bytes memory.max)" = 524288 ]
+    [ "$(content memory memory.limit_in_bytes memory.max)" = 262144 ]
     down
 }
 
@@ -322,6 +322,21 @@ try_devices() {
     run_container
     [ "$status" = 1 ]
     [ "$output" = 'drupe: /dev/zero: cannot make the device: linux.resources.devices denies it (m), or CAP_MKNOD is missing' ]
+}
+
+# A long list, so that the kernel takes its time before the filter is in force.
+@test "a createContainer hook has no device that the rules deny" {
+    local hook=$BATS_TEST_TMPDIR/open
+    printf '#!/bin/sh\n(exec </dev/kmsg) 2>/dev/null && echo opened >>%q || echo denied >>%q\n' "$BATS_TEST_TMPDIR/seen" "$BATS_TEST_TMPDIR/seen" >"$hook"
+    chmod +x "$hook"
+    resources "$(jq -nc '{devices: ([{allow: false, access: "rwm"}] + [range(600) | {allow: true, type: "c", major: 240, minor: ., access: "r"}])}')"
+    config --arg hook "$hook" '.hooks.createContainer = [{path: $hook, env: ["PATH=" + env.PATH]}]'
+    args /bin/true
+    for _ in 1 2 3; do
+        run_container
+        [ "$status" = 0 ]
+    done
+    [ "$(sort -u "$BATS_TEST_TMPDIR/seen")" = denied ]
 }
 
 @test "of two rules for a device the later one counts" {

@@ -189,11 +189,16 @@ set_caps() {
     done
 }
 
-@test "oomScoreAdj: zero is a value, absent leaves the caller's, exec has the config's" {
+@test "oomScoreAdj: absent leaves the caller's" {
     args /probe oom
     echo 123 >"/proc/$BASHPID/oom_score_adj"
     run_container
     [ "$output" = 'oom_score_adj 123' ]
+}
+
+@test "oomScoreAdj: zero is a value, exec has the config's" {
+    args /probe oom
+    echo 123 >"/proc/$BASHPID/oom_score_adj"
     config '.process.oomScoreAdj = 0'
     run_container
     [ "$output" = 'oom_score_adj 0' ]
