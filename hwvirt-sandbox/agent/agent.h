@@ -39,10 +39,11 @@ must_check int streams_resize(const struct relays *all, uint32_t proc, uint16_t 
 /* ---- worker.c ---- */
 struct worker_job {
 	const struct plan *plan;      /* CREATE */
-	const struct exec_plan *exec; /* EXEC */
+	const struct msg_exec *exec;  /* EXEC */
 	const struct cgroup_ref *cgroup;
 	pid_t init;                   /* EXEC: the container's */
 	bool no_pivot;                /* as of its rootfs_plan */
+	uint32_t created;             /* as of its ns_plan */
 };
 /* Forks a worker; child[] are its standard streams, borrowed. *chan leads to it and does not block. */
 must_check pid_t worker_start(const struct worker_job *job, const int child[3], struct chan *chan, struct err *e);

@@ -65,7 +65,7 @@ static int launch(struct agent *a, const struct worker_job *job, uint32_t number
 	for (size_t i = 0; i < SESSION_PROCS_MAX && !p; i++)
 		p = a->procs[i].step == STEP_FREE ? &a->procs[i] : NULL;
 	*p = (struct agent_proc){ .number = number, .request = id, .chan = { -1 }, .first = job->plan, .at = -1 };
-	p->terminal = job->plan ? job->plan->proc.terminal : job->exec->proc.terminal;
+	p->terminal = job->plan ? job->plan->proc.terminal : job->exec->plan.proc.terminal;
 	r = streams_open(a->transport, &a->relays, number, streams & ~(uint32_t)STREAM_TERMINAL, child, e);
 	if (r == 0)
 		r = worker_start(job, child, &p->chan, e);
@@ -145,9 +145,11 @@ static int exec(struct agent *a, const struct message *m, struct arena *arena, s
 		a->session.next_proc++;
 		return r;
 	}
-	const struct worker_job job = {
-		.exec = &in->plan, .cgroup = &a->plan.cgroup.ref, .init = first->pid, .no_pivot = a->plan.rootfs.no_pivot
-	};
+	const struct worker_job job = { .exec = in,
+					.cgroup = &a->plan.cgroup.ref,
+					.init = first->pid,
+					.no_pivot = a->plan.rootfs.no_pivot,
+					.created = a->plan.ns.create };
 
 	return launch(a, &job, in->proc, in->streams, m->id, e);
 }

@@ -5,6 +5,7 @@
 #include "base/sys.h"
 #include "hwvirt-sandbox/agent/agent.h"
 #include "init/init.h"
+#include "init/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,8 +110,9 @@ static int create(struct worker *w, struct err *e)
 
 static int exec(struct worker *w, struct err *e)
 {
-	static const struct resctrl_ref no_resctrl;
-	struct joiner j = { .plan = w->job->exec, .entry = { .chan = { -1 }, .root_fd = -1 } };
+	const struct msg_exec *m = w->job->exec;
+	struct exec_plan plan = m->plan;
+	struct joiner j = { .plan = &plan, .entry = { .cgroup = w->job->cgroup, .subs = (const char *const *)m->cgroups } };
 	char path[32];
 	/* The agent has not reaped it, so the number is still its own. */
 	auto_fd int init = sys_pidfd_open(w->job->init);
@@ -123,14 +125,18 @@ static int exec(struct worker *w, struct err *e)
 
 	if (dir < 0 || root < 0)
 		return err_errno(e, "container not running");
-	const struct joiner_place at = { .cgroup = w->job->cgroup, .resctrl = &no_resctrl, .proc_dir = dir };
-	int r = joiner_namespaces(dir, &j.entry.ns_flags, e);
+	int r = m->user ? user_resolve(root, m->user, &plan.sec.uid, &plan.sec.gid, e) : 0;
+
+	if (r < 0)
+		return err_in(e, "--user %s", m->user);
+	r = joiner_namespaces(dir, w->job->created, &j.entry.ns_flags, e);
 
 	if (r < 0)
 		return r;
 	j.entry.pidfd = init;
+	j.entry.proc_dir = dir;
 	j.entry.root_fd = w->job->no_pivot || !(j.entry.ns_flags & SYS_CLONE_NEWNS) ? root : -1;
-	r = joiner_fork(&j, &at, &w->init, &w->pid, &w->pidfd, e);
+	r = joiner_fork(&j, &w->init, &w->pid, &w->pidfd, e);
 	return r < 0 ? r : converse(w, &j.plan->proc, &j.plan->sec, e);
 }
 

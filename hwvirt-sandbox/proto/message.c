@@ -75,6 +75,8 @@ void codec_exec(struct codec *c, struct msg_exec *m)
 	codec_u32(c, &m->proc);
 	codec_exec_plan(c, &m->plan);
 	streams(c, &m->streams, m->plan.proc.terminal);
+	codec_str(c, &m->user);
+	codec_strv(c, &m->cgroups);
 }
 
 void codec_signal(struct codec *c, struct msg_signal *m)

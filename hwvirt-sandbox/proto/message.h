@@ -38,7 +38,8 @@ enum { STREAM_STDIN = 1, STREAM_STDOUT = 2, STREAM_STDERR = 4, STREAM_TERMINAL =
 
 struct msg_hello { uint32_t version; uint64_t features; uint64_t now_ns; const void *entropy; size_t n_entropy; };
 struct msg_create { uint32_t streams; struct plan plan; };
-struct msg_exec { uint32_t proc, streams; struct exec_plan plan; };
+/* user: as user_resolve() takes it, to be looked up where the process will be; NULL: the plan has it. cgroups: as of cgroup_join(). */
+struct msg_exec { uint32_t proc, streams; struct exec_plan plan; const char *user; char *const *cgroups; };
 struct msg_signal { uint32_t proc, sig; bool all; }; /* all: of the whole container, and proc means nothing */
 struct msg_winsize { uint32_t proc; uint16_t rows, cols; };
 struct msg_ok { uint32_t pid; };

@@ -338,11 +338,14 @@ static void end_process(struct exec *x)
 
 static int fork_joiner(struct exec *x, struct err *e)
 {
-	struct joiner j = { .plan = &x->plan, .entry = { .chan = { -1 }, .pidfd = x->init, .root_fd = -1 } };
-	const struct joiner_place at = {
-		.cgroup = &x->cgroup, .subs = x->o->cgroups, .resctrl = &x->resctrl, .proc_dir = x->ns_dir
-	};
-	int r = joiner_namespaces(x->ns_dir, &j.entry.ns_flags, e);
+	struct joiner j = { .plan = &x->plan,
+			    .entry = { .pidfd = x->init,
+				       .proc_dir = x->ns_dir,
+				       .root_fd = -1,
+				       .cgroup = &x->cgroup,
+				       .subs = x->o->cgroups,
+				       .resctrl = &x->resctrl } };
+	int r = joiner_namespaces(x->ns_dir, ns_created(x->spec), &j.entry.ns_flags, e);
 
 	if (r < 0)
 		return r;
@@ -353,7 +356,7 @@ static int fork_joiner(struct exec *x, struct err *e)
 			return err_errno(e, "root of container \"%s\"", x->c->id);
 	}
 	j.entry.root_fd = root;
-	return joiner_fork(&j, &at, &x->chan, &x->pid, &x->pidfd, e);
+	return joiner_fork(&j, &x->chan, &x->pid, &x->pidfd, e);
 }
 
 static int enter(struct exec *x, struct err *e)

@@ -21,6 +21,7 @@ struct change {
 	struct oci_live_mount_list known;
 	const struct oci_spec *spec;
 	struct mounter m;
+	struct chan chan; /* to the process inside */
 	int init, ns_dir; /* pidfd and /proc/PID of the container's init */
 	pid_t pid;        /* the process inside, once it is there */
 };
@@ -83,39 +84,12 @@ static int open_sources(const struct change *x, const struct rootfs_plan *p, str
 /* Charged to the container, as everything of its mounts is. */
 static int send_in(struct change *x, struct err *e)
 {
-	struct chan ours, theirs;
-	struct cgroup_ref cgroup;
-	struct err ignored;
-	int32_t number = 0;
-	int r = chan_pair(&ours, &theirs, e);
-
-	if (r < 0)
-		return r;
-	pid_t stage = proc_fork(0, NULL, -1, e);
-
-	if (stage == 0) {
-		chan_close(&ours);
-		x->m.entry.chan = theirs;
-		mounter_run(&x->m);
-	}
-	chan_close(&theirs);
-	x->m.entry.chan = ours;
-	if (stage < 0)
-		return stage;
-	cgroup_from_state(x->c->state, x->arena, &cgroup);
-	r = cgroup_join(&cgroup, NULL, stage, false, e);
-	if (r == 0)
-		r = chan_send(&x->m.entry.chan, MSG_GO, NULL, 0, -1, e);
-	if (r < 0)
-		chan_close(&x->m.entry.chan);
+	struct cgroup_ref *cgroup = arena_new(x->arena, struct cgroup_ref);
 	auto_fd int pidfd = -1;
-	int got = r < 0 ? r : chan_expect(&x->m.entry.chan, MSG_STAGE, &number, sizeof(number), &pidfd, e);
 
-	(void)!proc_wait(stage, &ignored);
-	if (got < 0)
-		return got;
-	x->pid = number;
-	return chan_send(&x->m.entry.chan, MSG_GO, NULL, 0, -1, e);
+	cgroup_from_state(x->c->state, x->arena, cgroup);
+	x->m.entry.cgroup = cgroup;
+	return mounter_fork(&x->m, &x->chan, &x->pid, &pidfd, e);
 }
 
 /* Ends the conversation, and with it the process. */
@@ -123,7 +97,7 @@ static void let_go(struct change *x)
 {
 	struct err ignored;
 
-	chan_close(&x->m.entry.chan);
+	chan_close(&x->chan);
 	if (x->pid > 0)
 		(void)!proc_wait(x->pid, &ignored);
 }
@@ -131,7 +105,7 @@ static void let_go(struct change *x)
 static int receive(struct change *x, struct oci_live_mount *out, struct err *e)
 {
 	struct mount_report report;
-	int n = chan_expect(&x->m.entry.chan, MSG_ROOTFS, &report, sizeof(report), NULL, e);
+	int n = chan_expect(&x->chan, MSG_ROOTFS, &report, sizeof(report), NULL, e);
 
 	if (n < 0)
 		return n;
@@ -157,7 +131,7 @@ static int add_inside(struct change *x, const struct rootfs_plan *p, struct err 
 	}
 	if (r == 0)
 		r = store_save_mounts(x->c, &all, e);
-	return r < 0 ? r : chan_send(&x->m.entry.chan, MSG_ACK, NULL, 0, -1, e);
+	return r < 0 ? r : chan_send(&x->chan, MSG_ACK, NULL, 0, -1, e);
 }
 
 static int add(struct change *x, const struct oci_mount_list *list, struct err *e)
@@ -200,7 +174,7 @@ static int remove_inside(struct change *x, const size_t *order, size_t n, struct
 	int r = send_in(x, e), saved;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = chan_expect(&x->m.entry.chan, MSG_ROOTFS, NULL, 0, NULL, e);
+		r = chan_expect(&x->chan, MSG_ROOTFS, NULL, 0, NULL, e);
 		gone[order[i]] = r == 0;
 	}
 	for (size_t i = 0; i < x->known.n; i++)
@@ -251,12 +225,13 @@ static int open_all(struct change *x, struct err *e)
 	if (x->ns_dir < 0)
 		return x->init < 0 ? x->init : x->ns_dir;
 	x->m.entry.pidfd = x->init;
+	x->m.entry.proc_dir = x->ns_dir;
 	x->m.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->m.proc < 0)
 		return err_errno(e, "/proc");
 	if (x->c->state->no_pivot && (x->m.entry.root_fd = openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_errno(e, "root of container \"%s\"", x->c->id);
-	return joiner_namespaces(x->ns_dir, &x->m.entry.ns_flags, e);
+	return joiner_namespaces(x->ns_dir, ns_created(x->spec), &x->m.entry.ns_flags, e);
 }
 
 static int change(const struct runtime *rt, const char *id, const struct oci_mount_list *list,
@@ -268,7 +243,8 @@ static int change(const struct runtime *rt, const char *id, const struct oci_mou
 			    .arena = &a,
 			    .init = -1,
 			    .ns_dir = -1,
-			    .m = { .entry = { .chan = { -1 }, .pidfd = -1, .root_fd = -1 }, .proc = -1 } };
+			    .m = { .entry = { .pidfd = -1, .root_fd = -1 }, .proc = -1 },
+			    .chan = { -1 } };
 	int r = store_open(rt, id, true, true, &a, &c, e);
 
 	if (r == 0)

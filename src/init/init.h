@@ -68,13 +68,19 @@ must_check int init_prepare(const struct plan *p, const struct init *in, pid_t p
 must_check int init_rank(const struct plan *p, pid_t pid, struct err *e);
 must_check int init_limit(const struct plan *p, pid_t pid, struct err *e);
 
-/* A process that joins an existing container. */
-/* Into an existing container. */
+/* ---- into an existing container ---- */
+
+/* Where to. All borrowed. */
 struct entry {
-	struct chan chan;
+	struct chan chan;  /* to the runtime; in the process that runs the errand */
 	int pidfd;         /* of the container's init */
-	uint32_t ns_flags; /* namespaces that differ from ours */
+	int proc_dir;      /* /proc/PID of the same */
+	uint32_t ns_flags; /* namespaces that differ from ours: joiner_namespaces() */
 	int root_fd;       /* >= 0: chroot there (the container has no mount namespace, or was created with --no-pivot) */
+	const struct cgroup_ref *cgroup; /* to be joined, by birth where the kernel can do that */
+	const char *const *subs;         /* as of cgroup_join() */
+	const struct resctrl_ref *resctrl; /* NULL none */
+	const char *cpus; /* for the time before the cgroup; NULL all that we have */
 };
 
 /* What is done there. */
@@ -84,37 +90,28 @@ struct errand {
 	unsigned first;  /* the lowest descriptor that is closed on the way */
 	const int *keep; /* those from there on that are not, -1 allowed, besides those of the entry */
 	size_t n_keep;
-	int (*run)(void *arg, struct err *e); /* as root of the user namespace; an error is sent to the runtime */
+	int (*run)(void *arg, struct err *e); /* in a session of its own, as root of the user namespace; an error is sent to the runtime */
 	void *arg;
 };
 
-/* In a child of the runtime: GO, enters, forks the child that runs the errand after a second GO, sends STAGE. */
-_Noreturn void enter_run(struct entry *in, const struct errand *what);
+/* Sends a process in, and returns when it is there and has begun. *chan and *pid as of init_fork(). */
+must_check int entry_fork(struct entry *in, const struct errand *what, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
+/* The namespaces in which the process of a /proc/PID, a container's init, is and we are not. created: those that were made for the
+ * container. They are not ours, and are not looked at; were we its own process, joining them again would change nothing. But a user
+ * namespace of one's own the kernel refuses. */
+must_check int joiner_namespaces(int proc_dir, uint32_t created, uint32_t *out, struct err *e);
+
+/* A process more. */
 struct joiner {
 	const struct exec_plan *plan;
-	struct entry entry;
+	struct entry entry; /* but cpus, which are the plan's */
 };
 
-/* In a child of the runtime: joins, forks the process proper, which awaits a second GO, sends READY, awaits START, confines itself
- * and executes. */
-_Noreturn void joiner_run(struct joiner *j);
+/* entry_fork() of a process that sends CONSOLE, where it has a terminal, and READY, awaits START, confines itself and executes. */
+must_check int joiner_fork(struct joiner *j, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
-/* The namespaces in which the process of a /proc/PID is and we are not. */
-must_check int joiner_namespaces(int proc_dir, uint32_t *out, struct err *e);
-
-/* The runtime's side (outside.c): where a joiner goes. All borrowed. */
-struct joiner_place {
-	const struct cgroup_ref *cgroup;
-	const char *const *subs; /* as of cgroup_join() */
-	const struct resctrl_ref *resctrl;
-	int proc_dir; /* /proc/PID of the container's init */
-};
-
-/* Forks the joiner and lets it in, up to the second GO. *chan and *pid as of init_fork(). */
-must_check int joiner_fork(struct joiner *j, const struct joiner_place *at, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
-
-/* A process that changes the mounts of an existing container: adds those of the plan, or removes those of the list. */
+/* A process that changes the mounts: adds those of the plan, or removes those of the list. */
 struct mounter {
 	const struct rootfs_plan *plan;  /* NULL: remove */
 	struct rootfs_sources *sources;
@@ -127,9 +124,9 @@ struct mounter {
 #define MOUNT_REPORT_PATH_MAX (MSG_DATA_MAX - 8)
 struct mount_report { uint64_t id; char path[MOUNT_REPORT_PATH_MAX]; }; /* as long as the path is */
 
-/* In a child of the runtime. As the joiner: GO, STAGE, GO; then a ROOTFS with a struct mount_report for each mount that was added, or an
- * empty one for each that was removed. What was added is undone unless an ACK follows. */
-_Noreturn void mounter_run(struct mounter *m);
+/* entry_fork() of a process that sends a ROOTFS with a struct mount_report for each mount that was added, or an empty one for each
+ * that was removed. What was added is undone unless an ACK follows. */
+must_check int mounter_fork(struct mounter *m, struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
 /* ---- parts shared by init and joiner (exec_program.c) ---- */
 

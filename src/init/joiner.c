@@ -1,19 +1,14 @@
 /* A process that enters a running container: exec.
  *
- * The joiner (enter.c) is in the container's cgroup already: from
+ * The joiner (enter.c) is in the container's cgroup first: from
  * inside the cgroup namespace, a process outside it cannot be the parent of one in it where cgroup2 is mounted with nsdelegate.
  * Confinement is the same as for init: sec_apply_process() and exec_program(). */
 #include "base/cleanup.h"
-#include "base/fd.h"
-#include "base/log.h"
-#include "base/proc.h"
 #include "base/proc_fs.h"
 #include "base/sys.h"
 #include "init/init.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 static int open_terminal(struct joiner *j, struct err *e)
 {
@@ -35,8 +30,6 @@ static int prepare(struct joiner *j, struct arena *a, const char **program, int 
 	const struct exec_plan *p = j->plan;
 	int r = 0;
 
-	if (setsid() < 0)
-		return err_errno(e, "setsid");
 	if (needs_procfs(&p->sec)) {
 		*proc_fd = proc_fs_open(false, NULL, e);
 		r = *proc_fd < 0 ? *proc_fd : 0;
@@ -66,11 +59,8 @@ static int run_process(void *arg, struct err *e)
 		return r;
 	/* Before READY: it reads a file of the container's. */
 	char *const *envp = complete_env(&j->plan->proc, j->plan->sec.uid, &a);
-	const int keep[] = { j->entry.chan.fd, proc_fd };
 
-	r = fd_close_others(3 + j->plan->proc.keep_fds, keep, 2, e);
-	if (r == 0)
-		r = chan_send(&j->entry.chan, MSG_READY, NULL, 0, -1, e);
+	r = chan_send(&j->entry.chan, MSG_READY, NULL, 0, -1, e);
 	if (r == 0)
 		r = chan_expect(&j->entry.chan, MSG_START, NULL, 0, NULL, e);
 	if (r < 0)
@@ -78,13 +68,16 @@ static int run_process(void *arg, struct err *e)
 	return exec_program(&j->entry.chan, &j->plan->sec, &j->plan->proc, program, envp, proc_fd, e);
 }
 
-void joiner_run(struct joiner *j)
+int joiner_fork(struct joiner *j, struct chan *chan, pid_t *pid, int *pidfd, struct err *e)
 {
-	enter_run(&j->entry, &(const struct errand){
-				     .name = "drupe:exec",
-				     .dies_with_runtime = true,
-				     .first = 3 + j->plan->proc.keep_fds,
-				     .run = run_process,
-				     .arg = j,
-			     });
+	const struct errand errand = {
+		.name = "drupe:exec",
+		.dies_with_runtime = true,
+		.first = 3 + j->plan->proc.keep_fds,
+		.run = run_process,
+		.arg = j,
+	};
+
+	j->entry.cpus = j->plan->sec.affinity_initial;
+	return entry_fork(&j->entry, &errand, chan, pid, pidfd, e);
 }

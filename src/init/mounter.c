@@ -6,8 +6,6 @@
  * session of its own, for what is sent to the runtime's process group (Ctrl-C) is not for it. */
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/proc.h"
-#include "base/sys.h"
 #include "init/init.h"
 
 #include <errno.h>
@@ -64,7 +62,7 @@ static int work(void *arg, struct err *e)
 	return m->plan ? add(m, e) : take_away(m, e);
 }
 
-void mounter_run(struct mounter *m)
+int mounter_fork(struct mounter *m, struct chan *chan, pid_t *pid, int *pidfd, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	size_t n = m->plan ? m->plan->n_mounts : 0, used = 0;
@@ -76,7 +74,7 @@ void mounter_run(struct mounter *m)
 		keep[used++] = m->sources->mounts[i];
 		keep[used++] = m->sources->userns[i];
 	}
-	(void)setsid();
-	enter_run(&m->entry, &(const struct errand){
-				     .name = "drupe:mounts", .first = 3, .keep = keep, .n_keep = used, .run = work, .arg = m });
+	const struct errand errand = { .name = "drupe:mounts", .first = 3, .keep = keep, .n_keep = used, .run = work, .arg = m };
+
+	return entry_fork(&m->entry, &errand, chan, pid, pidfd, e);
 }

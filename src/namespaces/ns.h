@@ -43,6 +43,9 @@ const char *ns_proc_name(int type); /* "net"; the name in /proc/PID/ns */
 must_check int ns_plan_build(const struct oci_spec *spec, const struct host *h, struct arena *a, struct ns_plan *out,
 			     struct err *e);
 
+/* Of those, `create` alone. */
+uint32_t ns_created(const struct oci_spec *spec);
+
 /* Opens every namespace to be joined and verifies it: not blocking, nsfs, of the declared type. fds[i] belongs to join[i], the rest
  * is -1; they are the caller's to close. A namespace that is the runtime's own is fine, unless it is a user namespace (the kernel
  * refuses to join that again) or the plan sets something in it (sysctls, names), which would then be the host's. */

@@ -51,6 +51,21 @@ uint32_t ns_plan_own(const struct ns_plan *p)
 	return own;
 }
 
+static bool is_created(const struct oci_namespace *ns)
+{
+	return !ns->path || !*ns->path;
+}
+
+uint32_t ns_created(const struct oci_spec *spec)
+{
+	const struct oci_namespace_list *list = &spec->linux_->namespaces;
+	uint32_t flags = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		flags |= is_created(&list->v[i]) ? ns_flag(list->v[i].type) : 0;
+	return flags;
+}
+
 static int plan_namespace(const struct oci_namespace *ns, size_t index, const struct host *h, struct arena *a, struct ns_plan *p,
 			  struct err *e)
 {
@@ -61,7 +76,7 @@ static int plan_namespace(const struct oci_namespace *ns, size_t index, const st
 		return err_set(e, EINVAL, "%s: namespace %s is listed twice", where, ns_name(ns->type));
 	if (!(h->ns_supported & flag))
 		return err_set(e, EINVAL, "%s: this kernel has no %s namespaces", where, ns_name(ns->type));
-	if (!ns->path || !*ns->path) {
+	if (is_created(ns)) {
 		p->create |= flag;
 		return 0;
 	}

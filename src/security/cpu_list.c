@@ -86,21 +86,16 @@ int cpu_list_parse(const char *list, unsigned long *mask, size_t bits, struct er
 	return 0;
 }
 
-int sec_set_affinity_of(pid_t pid, const char *list, struct err *e)
+int sec_set_affinity(const char *list, struct err *e)
 {
 	unsigned long mask[CPUS_MAX / WORD_BITS];
 	int r = cpu_list_parse(list, mask, CPUS_MAX, e);
 
 	if (r < 0)
 		return err_in(e, "cpu affinity");
-	if (syscall(SYS_sched_setaffinity, pid, sizeof(mask), mask) < 0)
+	if (syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask) < 0)
 		return err_errno(e, "cpu affinity \"%.80s\"", list);
 	return 0;
-}
-
-int sec_set_affinity(const char *list, struct err *e)
-{
-	return sec_set_affinity_of(0, list, e);
 }
 
 int sec_reset_affinity(struct err *e)

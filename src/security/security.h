@@ -107,9 +107,6 @@ must_check int sec_apply_final(const struct sec_plan *p, int proc_fd, int (*on_l
  * filter would notify of fail with ENOSYS. */
 must_check int sec_apply_hook(const struct sec_plan *p, int proc_fd, struct err *e);
 
-/* The same for another process. */
-must_check int sec_set_affinity_of(pid_t pid, const char *list, struct err *e);
-
 /* Limits the calling process to the CPUs of a list ("0-3,8"), up to CPU 8191. EINVAL: bad list, or none of them is usable. */
 must_check int sec_set_affinity(const char *list, struct err *e);
 

@@ -370,6 +370,22 @@ worker() {
     done
 }
 
+@test "exec, or who enters for it, killed on the way leaves nothing in the container" {
+    needs_strace
+    local call code
+    detached run --detach --bundle "$BUNDLE" "$ID"
+    is_alone() { [ "$(drupe ps --format json "$ID" | jq length)" = 1 ]; }
+    # The first kills the runtime, and the others each of the two behind it.
+    for call in socketpair:137 setns:255 keyctl:255; do
+        code=0
+        traced -f -o /dev/null -e "trace=${call%:*}" -e "inject=${call%:*}:signal=SIGKILL" -- exec "$ID" /bin/true || code=$?
+        [ "$code" = "${call#*:}" ]
+        wait_for 10 is_alone
+    done
+    drupe exec "$ID" /bin/true
+    drupe delete --force "$ID"
+}
+
 @test "state and list meanwhile print whole documents or say that it does not exist" {
     local i workers=()
     for i in 1 2 3 4; do

@@ -364,15 +364,28 @@ process_file() {
     down
 }
 
-@test "the program is in every namespace of the container" {
-    up
-    inside /probe ns
+# is_in_its_namespaces: $output of `/probe ns` names those of the container's init
+is_in_its_namespaces() {
     local ns pid
     pid=$(init_pid)
     for ns in pid net ipc uts mnt cgroup user time; do
         [ -e "/proc/self/ns/$ns" ] || continue
         grep -qxF "$ns $(readlink "/proc/$pid/ns/$ns")" <<<"$output"
     done
+}
+
+@test "the program is in every namespace of the container" {
+    up
+    inside /probe ns
+    is_in_its_namespaces
+    down
+}
+
+@test "the program is in the namespaces that the container shares with its creator, wherever exec is called" {
+    config '.linux.namespaces |= map(select(.type != "uts" and .type != "ipc")) | del(.hostname)'
+    up
+    run unshare --uts --ipc "$RUNTIME" --root "$ROOT" "${MANAGER[@]}" exec "$(container_id)" /probe ns
+    is_in_its_namespaces
     down
 }
 

@@ -78,6 +78,7 @@ static void namespaces_are_created_and_joined(void)
 	f.s.hostname = "";
 	expect(build(&f) == 0);
 	expect(f.p.create == (SYS_CLONE_NEWPID | SYS_CLONE_NEWNS));
+	expect(ns_created(&f.s) == f.p.create);
 	expect(f.p.n_join == 2);
 	expect_str(f.p.join[1].where, "linux.namespaces[3]");
 	expect(f.p.join[1].flag == SYS_CLONE_NEWIPC && f.p.join[1].type == OCI_NS_IPC);
