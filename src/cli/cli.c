@@ -1,8 +1,8 @@
 /* From the command line to a command and from its result to an exit status.
  *
  * Order matters: usage errors come first and cost nothing; then every descriptor that is not meant for the container is marked
- * close-on-exec; then a command that enters a container replaces itself by a sealed copy of the program, which passes here again;
- * only then is anything touched.
+ * close-on-exec; then a command that enters a container gets ready to leave the program's file, or starts a sealed copy of it,
+ * which passes here again; only then is anything touched.
  */
 #include "cli/cli.h"
 #include "base/fd.h"
@@ -19,8 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEEP_FDS_MAX         (1u << 20) /* the kernel's usual ceiling for RLIMIT_NOFILE */
-#define INITIAL_USERNS_INODE 0xEFFFFFFDu
+#define KEEP_FDS_MAX (1u << 20) /* the kernel's usual ceiling for RLIMIT_NOFILE */
 
 const struct command *const cli_commands[] = { &cmd_create, &cmd_start,  &cmd_run,      &cmd_state,      &cmd_wait,    &cmd_kill,
 					       &cmd_delete, &cmd_exec,   &cmd_list,     &cmd_ps,         &cmd_pause,   &cmd_resume,
@@ -89,17 +88,10 @@ static enum log_level wanted_level(const struct globals *g)
 	return str_eq(g->log_format, "json") ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING;
 }
 
-static bool in_initial_userns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/user", &st) < 0 || st.st_ino == INITIAL_USERNS_INODE;
-}
-
 /* Root in a user namespace, as rootless podman has it, cannot write /run; a real root's XDG_RUNTIME_DIR is some session's. */
 static bool is_rootless(void)
 {
-	return proc_euid() != 0 || (!str_eq(getenv("USER"), "root") && !in_initial_userns());
+	return proc_euid() != 0 || (!str_eq(getenv("USER"), "root") && !proc_in_initial_userns());
 }
 
 /* The sticky bit keeps clean-up of XDG_RUNTIME_DIR away from containers that live longer than a few hours. */
@@ -114,13 +106,13 @@ static int make_sticky(const char *dir, struct err *e)
 
 static int find_root(struct cli *c, const struct command *cmd, struct err *e)
 {
-	const char *xdg = getenv("XDG_RUNTIME_DIR");
-
 	if (c->g.root && !*c->g.root)
 		return err_set(e, EINVAL, "--root: the name is empty");
 	c->rt.root = c->g.root ? c->g.root : "/run/drupe";
 	if (c->g.root || !is_rootless())
 		return 0;
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+
 	if (xdg && *xdg)
 		c->rt.root = arena_printf(c->arena, "%s/drupe", xdg);
 	else if (proc_euid() != 0 && !cmd->no_root)
@@ -154,28 +146,27 @@ static unsigned listen_fds(void)
 	return n;
 }
 
-/* Leaves open across exec what the container is to get, and nothing else. */
-static int sort_descriptors(const struct command *cmd, const void *opts, struct err *e)
+/* What a command needs that makes files or processes: no signal blocked, limits on file sizes as errors, a known umask, no stray
+ * descriptors but those that the container is to get. */
+static int prepare(const struct command *cmd, char **argv, const void *opts, struct err *e)
 {
 	unsigned keep = cmd->keep_fds ? cmd->keep_fds(opts) : 0;
 
-	if (keep > KEEP_FDS_MAX)
-		return err_set(e, EINVAL, "--preserve-fds %u: there cannot be so many", keep);
-	return fd_cloexec_from(3 + keep + (cmd->keep_fds ? listen_fds() : 0), e);
-}
-
-/* What a command needs that makes files or processes: limits on file sizes as errors, a known umask, no stray descriptors. The last
- * two in the sealed copy only, which is what goes on. */
-static int prepare(const struct command *cmd, char **argv, const void *opts, struct err *e)
-{
 	if (cmd->only_looks)
 		return 0;
-	if (!proc_by_descriptor())
+	if (!proc_by_descriptor()) {
+		proc_reset_signals(0);
 		(void)signal(SIGXFSZ, SIG_IGN);
-	if (cmd->enters && self_seal(argv, e) < 0)
-		return err_in(e, "sealed copy of the program");
+	}
 	umask(022);
-	return sort_descriptors(cmd, opts, e);
+	if (keep > KEEP_FDS_MAX)
+		return err_set(e, EINVAL, "--preserve-fds %u: there cannot be so many", keep);
+	unsigned lowest = 3 + keep + (cmd->keep_fds ? listen_fds() : 0);
+	int r = fd_cloexec_from(lowest, e);
+
+	if (r == 0 && cmd->enters && self_prepare(argv, (int)lowest, e) < 0)
+		return err_in(e, "leaving the file of the program");
+	return r;
 }
 
 static int check_operands(const struct command *cmd, const struct opt_rest *rest, struct err *e)

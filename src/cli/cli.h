@@ -38,7 +38,7 @@ struct command {
 	bool no_root;         /* works without a state directory            */
 	bool creates;         /* makes the state directory when it is missing */
 	bool only_looks;      /* or sends a signal: makes no file and no process */
-	bool enters;          /* touches a container's inside: runs from a sealed copy of the program */
+	bool enters;          /* touches a container's inside: none of it may lead to the program's file */
 	int fail_status;      /* exit status of an own failure; 0 means 1   */
 	unsigned (*keep_fds)(const void *opts); /* how many descriptors from 3 on go to the container; NULL: none */
 	int (*run)(struct cli *c, void *opts, const struct opt_rest *rest, struct err *e);

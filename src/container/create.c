@@ -215,6 +215,7 @@ static int meanwhile(struct created *k, struct err *e)
 {
 	int r = k->plan->cgroup.guard_first ? 0 : cgroup_guard(&k->plan->cgroup, e);
 
+	self_tidy();
 	if (r == 0)
 		r = init_rank(k->plan, k->pid, e);
 	return r < 0 ? r : proc_start_time(NULL, k->pid, &k->state->start_time, NULL, e);

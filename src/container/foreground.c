@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/retry.h"
+#include "base/self.h"
 #include "base/sys.h"
 #include "container/internal.h"
 
@@ -30,7 +31,7 @@
 
 /* Bytes on their way. A pipe that is ready for output takes as many without blocking. */
 struct bytes {
-	char v[PIPE_BUF];
+	char *v; /* PIPE_BUF of them, borrowed */
 	size_t at, end;
 };
 
@@ -94,7 +95,7 @@ static bool is_empty(const struct bytes *b)
 
 static bool fill(struct bytes *b, int fd)
 {
-	ssize_t n = RETRY(read(fd, b->v, sizeof(b->v)));
+	ssize_t n = RETRY(read(fd, b->v, PIPE_BUF));
 
 	b->at = 0;
 	b->end = n > 0 ? (size_t)n : 0;
@@ -159,6 +160,12 @@ static void read_output(struct foreground *f)
 		drop_output(f);
 }
 
+/* Asked now: the end may have come with the signal, or between two looks. */
+static bool is_over(const struct foreground *f)
+{
+	return poll(&(struct pollfd){ .fd = f->pidfd, .events = POLLIN }, 1, 0) > 0;
+}
+
 static void on_signal(struct foreground *f)
 {
 	struct signalfd_siginfo info;
@@ -178,7 +185,7 @@ static void on_signal(struct foreground *f)
 	default:
 		(void)sys_pidfd_send_signal(f->pidfd, (int)info.ssi_signo);
 		/* Nobody else is left to take it: somebody wants us to end, not to wait for the reader of our output. */
-		if (f->ended)
+		if (is_over(f))
 			drop_output(f);
 	}
 }
@@ -288,6 +295,7 @@ static void set_up_terminal(struct foreground *f)
 
 int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, const struct notify *notify, struct err *e)
 {
+	char input[PIPE_BUF], output[PIPE_BUF];
 	struct foreground f = {
 		.pid = pid,
 		.pidfd = pidfd,
@@ -297,9 +305,13 @@ int wait_foreground(pid_t pid, int pidfd, int master, bool reap_all, const struc
 		.notify = notify,
 		.input_open = master >= 0,
 		.output_open = true,
+		.input.v = input,
+		.output.v = output,
 		.last = '\n',
 	};
 	const sigset_t all = forwarded_signals();
+
+	self_tidy();
 	auto_fd int signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		return err_errno(e, "signalfd");

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "base/self.h"
 #include "base/sys.h"
 #include "init/init.h"
 
@@ -178,7 +179,10 @@ int entry_fork(struct entry *in, const struct errand *what, struct chan *chan, p
 {
 	struct outcome out = { 0 };
 	struct first f = { .in = in, .what = what, .out = &out };
-	int r = chan_pair(chan, &in->chan, e);
+	int r = self_leave(true, e);
+
+	if (r == 0)
+		r = chan_pair(chan, &in->chan, e);
 
 	if (r < 0)
 		return r;

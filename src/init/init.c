@@ -227,7 +227,11 @@ void init_run(struct init *in)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_NAME, "drupe:init");
 	chan_log_to(&in->chan);
-	int r = set_up(in, &me, &e);
+	int r = in->leaves ? self_leave(false, &e) : 0;
+
+	self_tidy();
+	if (r == 0)
+		r = set_up(in, &me, &e);
 
 	if (r == 0)
 		r = wait_for_start(in, &me, &e);

@@ -33,6 +33,7 @@ struct init {
 	int listen_fd;         /* start.sock, listening: create. -1: run, the runtime starts us over chan */
 	int cgroup_fd;         /* in which init is born (CLONE_INTO_CGROUP); -1 none */
 	bool joins;            /* its other cgroups itself, after GO */
+	bool leaves;           /* the program's file itself: nobody else is where it is born */
 	struct rootfs_sources sources;
 	int ns_fds[OCI_NS_COUNT]; /* of plan->ns.join[] */
 };

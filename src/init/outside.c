@@ -2,6 +2,7 @@
  * may. The processes forked here never return: they become stage_run() or init_run(). */
 #include "base/cleanup.h"
 #include "base/proc.h"
+#include "base/self.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "init/init.h"
@@ -48,8 +49,13 @@ int init_fork(struct init *in, int place, struct chan *chan, pid_t *init, int *i
 	/* Devices are moved to where init is, so it must have joined. */
 	bool stage = stage_needed(&p->ns) || (p->net.n_devices && p->ns.n_join);
 	struct chan ours, theirs;
-	int pidfd = -1, r = chan_pair(&ours, &theirs, e);
 
+	/* In a pid namespace that begins with it, nobody of the container can look at it before it has left the file itself. */
+	in->leaves = !stage && (p->ns.create & SYS_CLONE_NEWPID);
+	int pidfd = -1, r = in->leaves ? 0 : self_leave(true, e);
+
+	if (r == 0)
+		r = chan_pair(&ours, &theirs, e);
 	if (r < 0)
 		return r;
 	in->cgroup_fd = cgroup_birth(&p->cgroup, place);

@@ -69,9 +69,10 @@ static int result(const struct runtime *rt, const char *id, struct err *e)
 	return 0;
 }
 
-int self_seal(char *const argv[], struct err *e)
+int self_prepare(char *const argv[], int lowest, struct err *e)
 {
 	(void)argv;
+	(void)lowest;
 	(void)e;
 	sealed++;
 	return 0;
