@@ -14,18 +14,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *now_text(struct arena *a)
 {
-	struct timespec t;
-	struct tm tm;
+	char text[TIME_TEXT_SIZE];
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	gmtime_r(&t.tv_sec, &tm);
-	return arena_printf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-			    tm.tm_min, tm.tm_sec, t.tv_nsec);
+	text_time(text, NULL);
+	return arena_strdup(a, text);
 }
 
 /* A cgroup file system may be mounted in a container that is in no cgroup of ours. */
@@ -95,9 +91,18 @@ static int check_terminal(const struct oci_spec *spec, const struct create_optio
 	return 0;
 }
 
-static struct oci_state *initial_state(const struct plan *p, const struct backend *backend, const struct resctrl_ref *groups,
-				       struct arena *a)
+/* Then start and delete need not read all of the config for nothing. */
+static bool is_plain(const struct oci_spec *spec)
 {
+	const struct oci_hooks *h = spec->hooks;
+	const struct oci_seccomp *s = spec->linux_->seccomp;
+
+	return spec->process && !h->start_container.n && !h->poststart.n && !h->poststop.n && !(s && s->listener_path);
+}
+
+static struct oci_state *initial_state(const struct created *k, const struct resctrl_ref *groups, struct arena *a)
+{
+	const struct plan *p = k->plan;
 	struct oci_state *s = arena_new(a, struct oci_state);
 
 	*s = (struct oci_state){
@@ -106,14 +111,15 @@ static struct oci_state *initial_state(const struct plan *p, const struct backen
 		.id = p->id,
 		.bundle = p->bundle,
 		.rootfs = p->rootfs.root ? p->rootfs.root : "",
-		.backend = backend->name,
+		.backend = k->backend->name,
 		.status = "creating",
 		.created = now_text(a),
-		.boot_id = read_boot_id(a),
+		.boot_id = store_outlives_boot(&k->c) ? read_boot_id(a) : NULL,
 		.own_pid_ns = p->own_pid_ns,
 		.terminal = p->proc.terminal,
 		.no_pivot = p->rootfs.no_pivot,
 		.no_new_keyring = !p->sec.new_keyring,
+		.plain = is_plain(k->spec),
 		.annotations = p->annotations,
 	};
 	state_from_cgroup(&p->cgroup.ref, a, s);
@@ -362,7 +368,9 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	if (r != 0)
 		return r;
 	k.to_start = to_start;
-	k.state = initial_state(k.plan, k.backend, &groups, a);
+	k.state = initial_state(&k, &groups, a);
+	k.c.text = arena_new(a, struct oci_state_text);
+	k.c.text->text.arena = a;
 	r = store_save(&k.c, k.state, e);
 	if (r == 0)
 		r = store_save_config(&k.c, text, e);

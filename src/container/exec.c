@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -269,7 +268,7 @@ int open_proc_dir(const struct oci_state *s, struct err *e)
 {
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d", s->pid);
+	text_format(path, sizeof(path), "/proc/%d", s->pid);
 	int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 ? err_errno(e, "%s", path) : fd;
@@ -370,9 +369,9 @@ static int enter(struct exec *x, struct err *e)
 	return r;
 }
 
-static int check_state(const struct container *c, const struct exec_options *o, struct err *e)
+static int check_state(const struct container *c, const struct exec_options *o, int *init, struct err *e)
 {
-	enum container_status status = container_status(c);
+	enum container_status status = container_status_and_init(c, init);
 
 	if (status == CONTAINER_PAUSED && !o->ignore_paused)
 		return err_set(e, EBUSY, "cannot exec in a paused container (use --ignore-paused to override)");
@@ -380,26 +379,34 @@ static int check_state(const struct container *c, const struct exec_options *o, 
 		return err_set(e, ESRCH, "cannot exec in a stopped container: container \"%s\": container not running", c->id);
 	if (status == CONTAINER_CREATING)
 		return err_set(e, EBUSY, "container \"%s\" is being created", c->id);
-	return 0;
+	if (*init < 0)
+		*init = open_init(c->state, e);
+	return *init < 0 ? *init : 0;
+}
+
+/* What the process runs without; this may take days. */
+static void forget_the_way(struct exec *x)
+{
+	struct fd_pile *later = x->c->later;
+
+	fd_pile_put(later, &x->init);
+	fd_pile_put(later, &x->ns_dir);
+	fd_pile_put(later, &x->chan.fd);
+	fd_pile_close(later);
 }
 
 static int run_exec(struct exec *x, const struct runtime *rt, int *status, struct err *e)
 {
-	int r = check_state(x->c, x->o, e);
+	int r = check_state(x->c, x->o, &x->init, e);
 
 	if (r == 0)
 		r = store_load_config(x->c, x->arena, &x->spec, e);
 	if (r < 0)
 		return r;
-	auto_fd int init = open_init(x->c->state, e);
-	if (init < 0)
-		return init;
-	x->init = init;
 	/* Opened while the pidfd says that it is the right process; it stays that process. */
-	auto_fd int dir = open_proc_dir(x->c->state, e);
-	if (dir < 0)
-		return dir;
-	x->ns_dir = dir;
+	x->ns_dir = open_proc_dir(x->c->state, e);
+	if (x->ns_dir < 0)
+		return x->ns_dir;
 	cgroup_from_state(x->c->state, x->arena, &x->cgroup);
 	resctrl_from_state(x->c->state, &x->resctrl);
 	r = make_plan(x, rt, e);
@@ -408,6 +415,7 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 	*status = 0;
 	if (r < 0 || x->o->detach)
 		return r;
+	forget_the_way(x);
 	int code = wait_foreground(x->pid, x->pidfd, x->console, false, &NOTIFY_NONE, e);
 
 	if (code < 0) {
@@ -421,7 +429,8 @@ static int run_exec(struct exec *x, const struct runtime *rt, int *status, struc
 int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, int *status, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_container struct container c = CONTAINER_EMPTY;
+	struct fd_pile later = FD_PILE_FEW;
+	auto_container struct container c = CONTAINER_CLOSED(&later);
 	int r = store_open(rt, id, false, true, &a, &c, e);
 
 	if (r < 0)
@@ -437,8 +446,8 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 			  .console = -1 };
 
 	r = run_exec(&x, rt, status, e);
-	chan_close(&x.chan);
-	close_fd(&x.pidfd);
-	close_fd(&x.console);
+	forget_the_way(&x);
+	fd_pile_put(&later, &x.pidfd);
+	fd_pile_put(&later, &x.console);
 	return r;
 }

@@ -12,6 +12,9 @@ bool wants_lsm(const struct oci_process *p);
 /* The status as it is now, from a container opened by store_open(). */
 enum container_status container_status(const struct container *c);
 
+/* The same for who wants init as well: *init becomes what open_init() gives, when it was looked at. */
+enum container_status container_status_and_init(const struct container *c, int *init);
+
 /* Between the cgroup module's reference and the stored form. */
 void state_from_cgroup(const struct cgroup_ref *r, struct arena *a, struct oci_state *s);
 void cgroup_from_state(const struct oci_state *s, struct arena *a, struct cgroup_ref *r);
@@ -35,7 +38,7 @@ struct start_request {
 	struct chan *chan;
 	int init;
 	pid_t pid;
-	const struct oci_spec *spec;
+	const struct oci_spec *spec; /* NULL: of a plain container, as everywhere below */
 	const char *id, *bundle, *status; /* status as the seccomp agent shall see it */
 	bool *executes; /* set to true once only the execution itself can fail; may be NULL */
 };

@@ -40,7 +40,8 @@ static int signal_guest(const struct container *c, int sig, bool all, struct err
 int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_container struct container c = CONTAINER_EMPTY;
+	struct fd_pile later = FD_PILE_FEW;
+	auto_container struct container c = CONTAINER_CLOSED(&later);
 	struct cgroup_ref ref;
 	int r = store_open(rt, id, false, true, &a, &c, e);
 
@@ -48,7 +49,7 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 		return r;
 	bool created = !str_eq(c.state->status, "creating");
 
-	if (!created && store_is_locked(&c))
+	if (c.creating)
 		return err_set(e, EBUSY, "container \"%s\" is being created", id);
 	cgroup_from_state(c.state, &a, &ref);
 	/* Without a pid namespace the end of init is not the end of the others. In the cgroup of a virtual machine are our own
@@ -168,9 +169,9 @@ static int await_end(const struct oci_state *s, int init, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int end_init(const struct oci_state *s, const struct cgroup_ref *ref, struct err *e)
+static int end_init(const struct container *c, const struct oci_state *s, const struct cgroup_ref *ref, struct err *e)
 {
-	auto_fd int init = s ? open_init(s, e) : -ESRCH;
+	auto_fd int init = s && !c->ended ? open_init(s, e) : -ESRCH;
 
 	if (init < 0 && init != -ESRCH)
 		return init;
@@ -225,7 +226,7 @@ int destroy(const struct runtime *rt, struct container *c, const struct oci_stat
 	else if (c->damaged)
 		r = guess_cgroup(rt, c->id, spec, &a, &ref, e);
 	if (r == 0)
-		r = end_init(s, &ref, e);
+		r = end_init(c, s, &ref, e);
 	if (r == 0)
 		r = end_groups(c, s, spec, &a, e);
 	if (r < 0)
@@ -234,10 +235,12 @@ int destroy(const struct runtime *rt, struct container *c, const struct oci_stat
 	return store_remove(c, e);
 }
 
-static int check_deletable(const struct container *c, struct err *e)
+static int check_deletable(struct container *c, struct err *e)
 {
 	enum container_status status = container_status(c);
 
+	/* Of one whose creator was killed, init may live. */
+	c->ended = status == CONTAINER_STOPPED && c->state && !str_eq(c->state->status, "creating");
 	/* "created" is deleted without force: callers rely on it (runc, crun), though runtime-spec would refuse. */
 	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATED || status == CONTAINER_CREATING)
 		return 0;
@@ -247,7 +250,8 @@ static int check_deletable(const struct container *c, struct err *e)
 int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_container struct container c = CONTAINER_EMPTY;
+	struct fd_pile later = FD_PILE_FEW;
+	auto_container struct container c = CONTAINER_CLOSED(&later);
 	const struct oci_spec *spec = NULL;
 	struct err ignored;
 	int r = store_open(rt, id, true, false, &a, &c, e);
@@ -260,7 +264,7 @@ int container_delete(const struct runtime *rt, const char *id, bool force, struc
 		return r;
 	if (!c.state && !force)
 		return err_set(e, EINVAL, "state of container \"%s\" is missing or damaged: use delete --force", id);
-	if (store_load_config(&c, &a, &spec, &ignored) < 0) {
+	if (!(c.state && c.state->plain) && store_load_config(&c, &a, &spec, &ignored) < 0) {
 		log_debug("%s", ignored.text);
 		spec = NULL;
 	}

@@ -34,7 +34,7 @@ static const char *notify_state(const struct start_request *q, struct arena *a)
 static int pass_listener(const struct start_request *q, int number, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	const struct oci_seccomp *s = q->spec->linux_->seccomp;
+	const struct oci_seccomp *s = q->spec ? q->spec->linux_->seccomp : NULL;
 
 	if (!s || !s->listener_path)
 		return err_set(e, EPROTO, "a seccomp listener that the config does not ask for");
@@ -78,7 +78,7 @@ int after_start(struct container *c, const struct oci_spec *spec, struct err *e)
 	s.status = "running";
 	int r = known ? 0 : store_save(c, &s, e);
 
-	if (r < 0 || !spec->hooks->poststart.n)
+	if (r < 0 || !spec || !spec->hooks->poststart.n)
 		return r;
 	plan_hooks(spec, &a, &hooks);
 	oci_state_for_hook(s.oci_version, s.id, s.status, s.pid, s.bundle, &s.annotations, &text);
@@ -86,9 +86,9 @@ int after_start(struct container *c, const struct oci_spec *spec, struct err *e)
 	return hooks_run(&hooks.poststart, &ctx, e);
 }
 
-static int check_startable(const struct container *c, const struct oci_spec *spec, struct err *e)
+static int check_startable(const struct container *c, const struct oci_spec *spec, int *init, struct err *e)
 {
-	switch (container_status(c)) {
+	switch (container_status_and_init(c, init)) {
 	case CONTAINER_CREATED:
 		break;
 	case CONTAINER_STOPPED:
@@ -100,9 +100,11 @@ static int check_startable(const struct container *c, const struct oci_spec *spe
 	default:
 		return err_set(e, EINVAL, "cannot start an already running container");
 	}
-	if (!spec->process)
+	if (spec && !spec->process)
 		return err_set(e, EINVAL, "cannot start container \"%s\": its config has no process", c->id);
-	return 0;
+	if (*init < 0)
+		*init = open_init(c->state, e);
+	return *init < 0 ? *init : 0;
 }
 
 /* runtime-spec "Lifecycle", steps 7 and 9: what a failed hook leaves is destroyed. */
@@ -126,18 +128,15 @@ static int nobody_listens(const struct container *c, struct err *e)
 
 static int start_locked(const struct runtime *rt, struct container *c, struct arena *a, struct notify *notify, struct err *e)
 {
-	const struct oci_spec *spec;
+	const struct oci_spec *spec = NULL;
 	bool executes = false;
-	int r = store_load_config(c, a, &spec, e);
+	auto_fd int init = -1;
+	int r = c->state->plain ? 0 : store_load_config(c, a, &spec, e);
 
 	if (r == 0)
-		r = check_startable(c, spec, e);
-	if (r < 0)
-		return r;
-	auto_fd int init = open_init(c->state, e);
-	if (init < 0)
-		return init;
-	r = notify_open(c, notify, e);
+		r = check_startable(c, spec, &init, e);
+	if (r == 0)
+		r = notify_open(c, notify, e);
 	if (r < 0)
 		return r;
 	auto_chan struct chan chan = { .fd = store_connect(c, e) };
@@ -158,7 +157,7 @@ static int start_locked(const struct runtime *rt, struct container *c, struct ar
 		r = err_set(e, ESRCH, "cannot start container \"%s\": its process died meanwhile", c->id);
 	if (r < 0) {
 		/* A program that cannot be executed leaves a stopped container, for the caller to delete. */
-		if (!executes && spec->hooks->start_container.n)
+		if (!executes && spec && spec->hooks->start_container.n)
 			undo(rt, c, spec);
 		return r;
 	}
@@ -172,7 +171,8 @@ static int start_locked(const struct runtime *rt, struct container *c, struct ar
 int container_start(const struct runtime *rt, const char *id, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	auto_container struct container c = CONTAINER_EMPTY;
+	struct fd_pile later = FD_PILE_FEW;
+	auto_container struct container c = CONTAINER_CLOSED(&later);
 	auto_notify struct notify notify = NOTIFY_NONE;
 	int r = store_open(rt, id, true, true, &a, &c, e);
 

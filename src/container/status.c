@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 const char *container_status_name(enum container_status s)
 {
@@ -98,9 +97,11 @@ void resctrl_from_state(const struct oci_state *s, struct resctrl_ref *r)
 /* In doubt yes: the start time tells as well, but for one case in many. */
 static bool same_boot(const struct oci_state *s, struct arena *a)
 {
+	if (!s->boot_id || !*s->boot_id)
+		return true;
 	const char *now = read_boot_id(a);
 
-	return !*now || !s->boot_id || !*s->boot_id || str_eq(s->boot_id, now);
+	return !*now || str_eq(s->boot_id, now);
 }
 
 int open_init(const struct oci_state *s, struct err *e)
@@ -115,22 +116,28 @@ int open_init(const struct oci_state *s, struct err *e)
 	return fd == -ESRCH ? err_set(e, ESRCH, "container \"%s\": container not running", s->id) : fd;
 }
 
-static bool init_alive(const struct oci_state *s)
+/* init: becomes a pidfd of it or what stands in the way; NULL: nobody wants one. */
+static bool init_alive(const struct container *c, int *init)
 {
+	const struct oci_state *s = c->state;
 	auto_arena struct arena a = { 0 };
 	struct err ignored;
 	uint64_t ticks;
 	bool zombie;
 
+	/* Only the kernel's word that there is no such process makes it dead, not our lack of descriptors. */
+	if (init) {
+		*init = open_init(s, &ignored);
+		return *init != -ESRCH;
+	}
 	if (s->pid <= 0 || !same_boot(s, &a))
 		return false;
-	int r = proc_start_time(NULL, s->pid, &ticks, &zombie, &ignored);
+	int r = proc_start_time(c->later, s->pid, &ticks, &zombie, &ignored);
 
-	/* Only the kernel's word that there is no such process makes it dead, not our lack of descriptors. */
 	return r < 0 ? r != -ESRCH : ticks == s->start_time && !zombie;
 }
 
-enum container_status container_status(const struct container *c)
+enum container_status container_status_and_init(const struct container *c, int *init)
 {
 	const struct oci_state *s = c->state;
 	auto_arena struct arena a = { 0 };
@@ -142,8 +149,8 @@ enum container_status container_status(const struct container *c)
 		return store_is_locked(c) ? CONTAINER_CREATING : CONTAINER_STOPPED;
 	if (str_eq(s->status, "creating"))
 		/* A creator that died left this behind; while it lives it holds the lock. */
-		return store_is_locked(c) ? CONTAINER_CREATING : CONTAINER_STOPPED;
-	if (!init_alive(s))
+		return c->creating ? CONTAINER_CREATING : CONTAINER_STOPPED;
+	if (!init_alive(c, init))
 		return CONTAINER_STOPPED;
 	if (backend_of(s) == &backend_vm && store_marked_paused(c))
 		return CONTAINER_PAUSED;
@@ -151,6 +158,11 @@ enum container_status container_status(const struct container *c)
 	if (cgroup_frozen(&ref, &frozen, &ignored) == 0 && frozen)
 		return CONTAINER_PAUSED;
 	return str_eq(s->status, "created") ? CONTAINER_CREATED : CONTAINER_RUNNING;
+}
+
+enum container_status container_status(const struct container *c)
+{
+	return container_status_and_init(c, NULL);
 }
 
 /* The name of a uid in the host's passwd file; "#UID" when it has none. No NSS: it would drag in the whole C library. */
@@ -173,25 +185,23 @@ static const char *owner_name(uid_t uid, struct arena *a)
 	return arena_printf(a, "#%u", uid);
 }
 
-static int fill_info(const struct container *c, struct arena *a, struct container_info *out, struct err *e)
+static void fill_info(const struct container *c, struct arena *a, struct container_info *out)
 {
-	struct stat st;
-
-	if (fstat(c->dir_fd, &st) < 0)
-		return err_errno(e, "state directory of container \"%s\"", c->id);
 	out->state = c->state;
 	out->status = container_status(c);
 	out->pid = out->status == CONTAINER_STOPPED ? 0 : c->state->pid;
-	out->owner = owner_name(st.st_uid, a);
-	return 0;
+	out->owner = owner_name(proc_euid(), a); /* whom the root belongs to, else it would not have been opened */
 }
 
 int container_info(const struct runtime *rt, const char *id, struct arena *a, struct container_info *out, struct err *e)
 {
-	auto_container struct container c = CONTAINER_EMPTY;
+	struct fd_pile later = FD_PILE_FEW;
+	auto_container struct container c = CONTAINER_CLOSED(&later);
 	int r = store_open(rt, id, false, true, a, &c, e);
 
-	return r < 0 ? r : fill_info(&c, a, out, e);
+	if (r == 0)
+		fill_info(&c, a, out);
+	return r;
 }
 
 int container_list(const struct runtime *rt, struct arena *a, struct container_info **out, size_t *n, struct err *e)

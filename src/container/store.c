@@ -12,12 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define STATE_MAX    (4u << 20) /* bytes of state.json */
@@ -26,18 +26,28 @@
 
 void container_close(struct container *c)
 {
-	close_fd(&c->dir_fd);
-	close_fd(&c->root_fd);
+	fd_pile_put(c->later, &c->dir_fd);
+	fd_pile_put(c->later, &c->root_fd);
+	if (c->later)
+		fd_pile_close(c->later);
+}
+
+static bool may_be_in_id(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '.' ||
+	       c == '-';
 }
 
 int container_check_id(const char *id, struct err *e)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-";
-	size_t len = strlen(id);
+	size_t len = strlen(id), good = 0;
+
+	while (may_be_in_id(id[good]))
+		good++;
 
 	if (len > 255)
 		return err_set(e, ENAMETOOLONG, "invalid container ID format: longer than 255 bytes");
-	if (!len || id[0] == '.' || strspn(id, allowed) != len)
+	if (!len || id[0] == '.' || good != len)
 		return err_set(
 			e, EINVAL,
 			"invalid container ID format: \"%.80s\": only letters, digits and _+.- are allowed, and no dot first", id);
@@ -171,7 +181,7 @@ int store_create(const struct runtime *rt, const char *id, struct container *out
 static int load_state(struct container *c, struct arena *a, struct err *e)
 {
 	char *text;
-	ssize_t n = file_read(c->dir_fd, "state.json", STATE_MAX, true, a, &text, e);
+	ssize_t n = file_read_later(c->later, c->dir_fd, "state.json", STATE_MAX, true, a, &text, e);
 
 	c->state = NULL;
 	c->damaged = false;
@@ -184,12 +194,13 @@ static int load_state(struct container *c, struct arena *a, struct err *e)
 }
 
 /* Without the lock, state and lock are two looks: "creating" and unlocked may be a creator that has just finished. Now that nobody
- * holds the lock, what is stored is the last word. */
-static int reload_finished(struct container *c, struct arena *a, struct err *e)
+ * holds the lock, what is stored is the last word. There is no third look: a creator that was there may be gone by then. */
+static int settle_creating(struct container *c, bool locked, struct arena *a, struct err *e)
 {
-	if (!c->state || !str_eq(c->state->status, "creating") || store_is_locked(c))
+	if (!c->state || !str_eq(c->state->status, "creating"))
 		return 0;
-	return load_state(c, a, e);
+	c->creating = locked || store_is_locked(c);
+	return c->creating ? 0 : load_state(c, a, e);
 }
 
 int store_open(const struct runtime *rt, const char *id, bool want_lock, bool need_state, struct arena *a, struct container *out,
@@ -198,6 +209,7 @@ int store_open(const struct runtime *rt, const char *id, bool want_lock, bool ne
 	auto_container struct container c = CONTAINER_EMPTY;
 	int r = container_check_id(id, e);
 
+	c.later = out->later;
 	if (r < 0)
 		return r;
 	c.id = id;
@@ -210,8 +222,8 @@ int store_open(const struct runtime *rt, const char *id, bool want_lock, bool ne
 	if (want_lock && (lock(c.dir_fd, id, e) < 0 || check_linked(c.dir_fd, id, e) < 0))
 		return -e->code;
 	r = load_state(&c, a, e);
-	if (r == 0 && !want_lock)
-		r = reload_finished(&c, a, e);
+	if (r == 0)
+		r = settle_creating(&c, want_lock, a, e);
 	if (r < 0 && need_state)
 		return r;
 	if (r < 0)
@@ -233,6 +245,13 @@ int store_relock(struct container *c, struct err *e)
 	return r < 0 ? r : check_linked(c->dir_fd, c->id, e);
 }
 
+bool store_outlives_boot(const struct container *c)
+{
+	struct statfs fs;
+
+	return RETRY(fstatfs(c->dir_fd, &fs)) < 0 || fs.f_type != SYS_TMPFS_MAGIC;
+}
+
 bool store_is_locked(const struct container *c)
 {
 	/* An own open file description: flock belongs to it, not to the process. */
@@ -251,10 +270,10 @@ static int save_text(struct container *c, const char *name, const char *text, si
 int store_save(struct container *c, const struct oci_state *s, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
-	struct strbuf text = STRBUF(&a);
+	struct oci_state_text once = { .text = STRBUF(&a) }, *t = c->text ? c->text : &once;
 
-	oci_state_encode(s, &text);
-	return save_text(c, "state.json", text.text, text.len, e);
+	oci_state_encode(s, t);
+	return save_text(c, "state.json", t->text.text, t->text.len, e);
 }
 
 int store_save_config(struct container *c, const char *text, struct err *e)
@@ -322,7 +341,7 @@ int store_load_mounts(const struct container *c, struct arena *a, struct oci_liv
 int store_save_exit(struct container *c, int status, struct err *e)
 {
 	char text[16];
-	int n = snprintf(text, sizeof(text), "%d\n", status);
+	int n = text_format(text, sizeof(text), "%d\n", status);
 
 	return save_text(c, "exit", text, (size_t)n, e);
 }
@@ -364,7 +383,7 @@ static struct sockaddr_un socket_address(const struct container *c)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", c->dir_fd);
+	text_format(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", c->dir_fd);
 	return addr;
 }
 
@@ -399,7 +418,7 @@ static void remove_file(int dir, const char *name)
 
 	if (unlinkat(dir, name, 0) == 0 || errno != EBUSY)
 		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/init", dir); /* the one that may be a mount point */
+	text_format(path, sizeof(path), "/proc/self/fd/%d/init", dir); /* the one that may be a mount point */
 	(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
 	(void)unlinkat(dir, name, 0);
 }

@@ -11,16 +11,21 @@ struct container {
 	int root_fd, dir_fd;
 	const struct oci_state *state; /* NULL when state.json is missing or damaged */
 	bool damaged;                  /* it is there, but cannot be read: something may have been made */
+	struct fd_pile *later;         /* what its owner wants closed only with it; NULL: nothing is left open */
+	bool ended;                    /* its init was seen to be gone */
+	struct oci_state_text *text;   /* of the state that was saved last, for who saves it again; may be NULL */
+	bool creating;                 /* the state says so, and somebody had the lock when it was read: its creator, or we */
 };
 
-#define CONTAINER_EMPTY ((struct container){ .root_fd = -1, .dir_fd = -1 })
+#define CONTAINER_CLOSED(pile) ((struct container){ .root_fd = -1, .dir_fd = -1, .later = (pile) })
+#define CONTAINER_EMPTY CONTAINER_CLOSED(NULL)
 void container_close(struct container *c);
 #define auto_container __attribute__((cleanup(container_close)))
 
 /* Claims the id: makes the directory (and the root, 0700) and locks it. EEXIST: "container with given ID already exists". */
 must_check int store_create(const struct runtime *rt, const char *id, struct container *out, struct err *e);
 
-/* Opens an existing container and reads its state. lock: waits for other commands, at most 10 s (EBUSY). need_state: a damaged
+/* Opens an existing container and reads its state, into *out, which is empty but for `later`. lock: waits for other commands, at most 10 s (EBUSY). need_state: a damaged
  * state is an error; otherwise it is logged and out->state is NULL. ENOENT: `container "ID" does not exist`; with need_state also
  * for a directory without state.json: it is about to be filled or just emptied, or nothing was made before its creator died. */
 must_check int store_open(const struct runtime *rt, const char *id, bool lock, bool need_state, struct arena *a, struct container *out,
@@ -30,6 +35,9 @@ must_check int store_open(const struct runtime *rt, const char *id, bool lock, b
  * whose init has started, so it is not read anew. */
 void store_unlock(struct container *c);
 must_check int store_relock(struct container *c, struct err *e);
+
+/* Can what is stored be found after a boot? */
+bool store_outlives_boot(const struct container *c);
 
 /* true while another process holds the lock. */
 bool store_is_locked(const struct container *c);

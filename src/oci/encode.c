@@ -67,7 +67,8 @@ static void write_field(struct json_writer *w, const struct field *f, const void
 			json_str(w, f->name, LOAD(const char *, src));
 		break;
 	case K_BOOL:
-		json_bool(w, f->name, LOAD(bool, src));
+		if (LOAD(bool, src) || (f->flags & REQUIRED))
+			json_bool(w, f->name, LOAD(bool, src));
 		break;
 	case K_I64:
 	case K_U64:
@@ -103,10 +104,15 @@ static void write_field(struct json_writer *w, const struct field *f, const void
 	}
 }
 
+void encode_members(struct json_writer *w, const struct shape *s, const void *object, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		write_field(w, &s->fields[i], (const char *)object + s->fields[i].offset);
+}
+
 void encode(struct json_writer *w, const char *key, const struct shape *s, const void *object)
 {
 	json_open(w, key, '{');
-	for (size_t i = 0; i < s->n; i++)
-		write_field(w, &s->fields[i], (const char *)object + s->fields[i].offset);
+	encode_members(w, s, object, 0, s->n);
 	json_close(w, '}');
 }

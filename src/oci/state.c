@@ -45,22 +45,23 @@ SHARED_SHAPE(oci_state, check_state,
 	F_STR(struct oci_state, bundle, "bundle", REQUIRED | ABSOLUTE),
 	F_STR(struct oci_state, rootfs, "rootfs", 0),
 	F_STR(struct oci_state, backend, "backend", 0),
-	F_STR(struct oci_state, status, "status", REQUIRED),
 	F_STR(struct oci_state, created, "created", 0),
 	F_STR(struct oci_state, boot_id, "bootId", 0),
-	F_I32(struct oci_state, pid, "pid", 0),
-	F_U64(struct oci_state, start_time, "startTime", 0),
 	F_STR(struct oci_state, cgroup_manager, "cgroupManager", 0),
 	F_STR(struct oci_state, cgroup_mode, "cgroupMode", 0),
 	F_STR(struct oci_state, cgroup_path, "cgroupPath", 0),
 	F_STR(struct oci_state, cgroup_scope, "cgroupScope", 0),
-	F_OBJS(struct oci_state, cgroup_dirs, "cgroupDirs", 0, oci_state_cgroup),
-	F_OBJ(struct oci_state, resctrl, "resctrl", 0, oci_state_resctrl),
 	F_BOOL(struct oci_state, own_pid_ns, "ownPidNamespace", 0),
 	F_BOOL(struct oci_state, no_pivot, "noPivot", 0),
 	F_BOOL(struct oci_state, no_new_keyring, "noNewKeyring", 0),
 	F_BOOL(struct oci_state, terminal, "terminal", 0),
-	F_MAP(struct oci_state, annotations, "annotations", 0));
+	F_BOOL(struct oci_state, plain, "plain", 0),
+	F_MAP(struct oci_state, annotations, "annotations", 0),
+	F_STR(struct oci_state, status, "status", REQUIRED),
+	F_I32(struct oci_state, pid, "pid", 0),
+	F_U64(struct oci_state, start_time, "startTime", 0),
+	F_OBJS(struct oci_state, cgroup_dirs, "cgroupDirs", 0, oci_state_cgroup),
+	F_OBJ(struct oci_state, resctrl, "resctrl", 0, oci_state_resctrl));
 
 SHAPE(oci_live_mount, NULL,
 	F_STR(struct oci_live_mount, destination, "destination", REQUIRED | ABSOLUTE),
@@ -105,12 +106,50 @@ int oci_state_parse(struct arena *a, const char *text, size_t len, const struct 
 	return r;
 }
 
-void oci_state_encode(const struct oci_state *s, struct strbuf *out)
-{
-	struct json_writer w;
+#define HEAD offsetof(struct oci_state, status) /* the members before do not change */
+_Static_assert(HEAD % sizeof(uint64_t) == 0, "same_head() compares words");
 
-	json_begin(&w, out, 0);
-	encode(&w, NULL, &shape_oci_state, s);
+/* Padding that differs only has it encoded again. */
+static bool same_head(const struct oci_state *s, const struct oci_state *of)
+{
+	uint64_t a, b;
+	size_t at = 0;
+
+	do {
+		memcpy(&a, (const char *)s + at, sizeof(a));
+		memcpy(&b, (const char *)of + at, sizeof(b));
+		at += sizeof(a);
+	} while (a == b && at < HEAD);
+	return a == b;
+}
+
+static size_t head_members(void)
+{
+	size_t n = 0;
+
+	while (shape_oci_state.fields[n].offset < HEAD)
+		n++;
+	return n;
+}
+
+void oci_state_encode(const struct oci_state *s, struct oci_state_text *t)
+{
+	const size_t n = head_members();
+
+	if (t->head && same_head(s, &t->of)) {
+		t->text.len = t->head;
+	} else {
+		t->text.len = 0;
+		json_begin(&t->after, &t->text, 0);
+		json_open(&t->after, NULL, '{');
+		encode_members(&t->after, &shape_oci_state, s, 0, n);
+		t->head = t->text.len;
+		t->of = *s;
+	}
+	struct json_writer w = t->after;
+
+	encode_members(&w, &shape_oci_state, s, n, shape_oci_state.n);
+	json_close(&w, '}');
 }
 
 int oci_live_mounts_parse(struct arena *a, const char *text, size_t len, struct oci_live_mount_list *out, struct err *e)

@@ -63,7 +63,8 @@ static void check_state(const char *text, size_t len)
 {
 	auto_arena struct arena a = { 0 };
 	const struct oci_state *s, *again;
-	struct strbuf first = STRBUF(&a), second = STRBUF(&a), hook = STRBUF(&a);
+	struct oci_state_text first = { .text = STRBUF(&a) }, second = { .text = STRBUF(&a) };
+	struct strbuf hook = STRBUF(&a);
 	const struct json *tree;
 	struct err e;
 
@@ -72,9 +73,9 @@ static void check_state(const char *text, size_t len)
 		return;
 	}
 	oci_state_encode(s, &first);
-	insist(oci_state_parse(&a, first.text, first.len, &again, &e) == 0);
+	insist(oci_state_parse(&a, first.text.text, first.text.len, &again, &e) == 0);
 	oci_state_encode(again, &second);
-	insist(!strcmp(first.text, second.text));
+	insist(!strcmp(first.text.text, second.text.text));
 	oci_state_for_hook("1.3.0", s->id, s->status, s->pid, s->bundle, &s->annotations, &hook);
 	insist(json_parse(&a, hook.text, hook.len, &tree, &e) == 0);
 	insist(!strchr(hook.text, '\n'));

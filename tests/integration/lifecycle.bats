@@ -313,7 +313,6 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
 
 @test "what should be a config but is a FIFO, a directory, a device or endless is refused at once" {
     local what
-    DRUPE_TIMEOUT=5
     mkfifo "$BATS_TEST_TMPDIR/fifo"
     for what in "$BATS_TEST_TMPDIR/fifo" /dev/zero /dev/null "$BATS_TEST_TMPDIR"; do
         refuses 'not a regular file' drupe create --bundle "$BUNDLE" --config "$what" "$ID"
@@ -345,7 +344,6 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
 
 @test "a --pid-file that cannot be written makes create and run fail and leaves nothing" {
     local full=$BATS_TEST_TMPDIR/full c
-    DRUPE_TIMEOUT=5
     mkfifo "$BATS_TEST_TMPDIR/fifo"
     mkdir "$full"
     mount -t tmpfs -o size=4k,nr_inodes=2 none "$full"
@@ -366,7 +364,6 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
 
 @test "a --log that is a FIFO, a directory or a device is refused at once" {
     local what
-    DRUPE_TIMEOUT=5
     mkfifo "$BATS_TEST_TMPDIR/fifo"
     for what in "$BATS_TEST_TMPDIR/fifo" /dev/zero /dev/full "$BATS_TEST_TMPDIR" /nonexistent/log; do
         refuses '--log' drupe --log "$what" create --bundle "$BUNDLE" "$ID"
@@ -602,7 +599,7 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
         code=0
         wait $! || code=$?
         [ "$code" = 137 ]
-        gone "$child"
+        wait_for 5 gone "$child"
     done
 }
 
@@ -743,7 +740,7 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
         [ "$how" != KILL ] || { kill -KILL "$(pid_of)" && wait_for 5 status_is stopped; }
         [ "$how" != pause ] || drupe pause "$ID"
         drupe delete --force "$ID"
-        for pid in $pids; do gone "$pid"; done
+        for pid in $pids; do wait_for 5 gone "$pid"; done
     done
 }
 
@@ -787,6 +784,24 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
     gone "$pid"
 }
 
+@test "start and delete read the stored config where it says something about them" {
+    local program
+    create
+    : >"$ROOT/$ID/config.json"
+    drupe start "$ID"
+    drupe kill "$ID" KILL
+    wait_for 5 status_is stopped
+    drupe delete "$ID"
+    for program in '.hooks = { poststart: [{ path: "/bin/true" }] }' '.hooks = { startContainer: [{ path: "/bin/true" }] }' \
+        '.hooks = { poststop: [{ path: "/bin/true" }] }'; do
+        config "$program"
+        create
+        : >"$ROOT/$ID/config.json"
+        refuses "stored config of container \"$ID\"" drupe start "$ID"
+        drupe delete "$ID"
+    done
+}
+
 @test "delete --force with a damaged state and no cgroup to go by fails, and says what is left to do" {
     local pid flags
     config 'del(.linux.resources)'
@@ -820,7 +835,6 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
 
 @test "a state.json that is a FIFO, a link or a device is damaged, not read and not followed" {
     local pid what
-    DRUPE_TIMEOUT=8
     for what in fifo link device; do
         start_container
         pid=$(pid_of)
@@ -875,6 +889,20 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
     # Not ours, and still there.
     kill -KILL $!
     wait $! || true
+}
+
+@test "the boot is on record where the state outlives it" {
+    local dir boot
+    [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || skip 'no tmpfs at /dev/shm'
+    boot=$(cat /proc/sys/kernel/random/boot_id)
+    for dir in "$ROOT" "/dev/shm/$ID"; do
+        [ "$(stat -f -c %T "${dir%/*}")" != tmpfs ] || boot=null
+        ROOT=$dir create
+        [ "$(jq -r .bootId "$dir/$ID/state.json")" = "$boot" ]
+        ROOT=$dir status_is created
+        ROOT=$dir drupe delete "$ID"
+    done
+    rmdir "$dir"
 }
 
 # -------------------------------------------------------------------------------------------------------- list, ps, pause and resume
@@ -937,6 +965,7 @@ ps_works() { ps -ef >/dev/null 2>&1; }
     local size
     args /bin/sh -c 'echo ready; while :; do echo x >> /ticks; sleep 0.01; done'
     start_container
+    wait_for 5 test -s "$BUNDLE/rootfs/ticks"
     drupe pause "$ID"
     status_is paused
     size=$(stat -c %s "$BUNDLE/rootfs/ticks")
@@ -957,7 +986,6 @@ ps_works() { ps -ef >/dev/null 2>&1; }
 file_grew() { [ "$(stat -c %s "$1")" -gt "$2" ]; }
 
 @test "a created container can be paused; it is paused until resume, and not started meanwhile" {
-    DRUPE_TIMEOUT=5
     create
     drupe pause "$ID"
     status_is paused

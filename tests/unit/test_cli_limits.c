@@ -34,27 +34,26 @@ static void sizes_are_read_in_powers_of_1024(void)
 	expect_str(e.text, "\"8388608t\" is too much");
 }
 
-#define MEMORY_REST "\"disableOOMKiller\":false,\"useHierarchy\":false,\"checkBeforeUpdate\":false}"
-
 static void each_flag_of_update_sets_its_limit(void)
 {
-	expect_call("drupe update --memory 1k --memory-swap=-1 web --memory-reservation 512",
-		    "update web {\"memory\":{\"limit\":1024,\"reservation\":512,\"swap\":-1," MEMORY_REST
-		    ",\"cpu\":{},\"pids\":{},\"blockIO\":{}}\n");
+	expect_call(
+		"drupe update --memory 1k --memory-swap=-1 web --memory-reservation 512",
+		"update web {\"memory\":{\"limit\":1024,\"reservation\":512,\"swap\":-1},\"cpu\":{},\"pids\":{},\"blockIO\":{}}\n");
 	expect_call("drupe update --cpu-share 1 --cpu-quota -1 --cpu-period 3 --cpu-burst 4 --cpu-idle 1 web",
-		    "update web {\"memory\":{" MEMORY_REST
-		    ",\"cpu\":{\"shares\":1,\"period\":3,\"burst\":4,\"quota\":-1,\"idle\":1},\"pids\":{},\"blockIO\":{}}\n");
+		    "update web "
+		    "{\"memory\":{},\"cpu\":{\"shares\":1,\"period\":3,\"burst\":4,\"quota\":-1,\"idle\":1},\"pids\":{},"
+		    "\"blockIO\":{}}\n");
 	expect_call("drupe update --cpu-rt-runtime 5 --cpu-rt-period 6 --cpuset-cpus 0-1 --cpuset-mems 0 web",
-		    "update web {\"memory\":{" MEMORY_REST ",\"cpu\":{\"cpus\":\"0-1\",\"mems\":\"0\",\"realtimePeriod\":6,"
+		    "update web {\"memory\":{},\"cpu\":{\"cpus\":\"0-1\",\"mems\":\"0\",\"realtimePeriod\":6,"
 		    "\"realtimeRuntime\":5},\"pids\":{},\"blockIO\":{}}\n");
 	expect_call("drupe update --pids-limit 0 --blkio-weight 10 --kernel-memory 5m --kernel-memory-tcp 1 web",
-		    "update web {\"memory\":{" MEMORY_REST ",\"cpu\":{},\"pids\":{\"limit\":0},\"blockIO\":{\"weight\":10}}\n");
+		    "update web {\"memory\":{},\"cpu\":{},\"pids\":{\"limit\":0},\"blockIO\":{\"weight\":10}}\n");
 }
 
 static void update_of_a_class_is_lines_of_schemata(void)
 {
 	expect_call("drupe update --mem-bw-schema MB:0=50 --l3-cache-schema L3:0=f;1=ff web",
-		    "update web {\"memory\":{" MEMORY_REST ",\"cpu\":{},\"pids\":{},\"blockIO\":{}}\nL3:0=f;1=ff\nMB:0=50\n");
+		    "update web {\"memory\":{},\"cpu\":{},\"pids\":{},\"blockIO\":{}}\nL3:0=f;1=ff\nMB:0=50\n");
 	expect(run("drupe update --l3-cache-schema L3:0=f\nMB:0=1 web") == 1 && !*called);
 	expect(has(errors, "drupe: --l3-cache-schema: must be one line"));
 }

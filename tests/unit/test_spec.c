@@ -415,6 +415,24 @@ static void process_and_resources_parse_alone_by_the_same_rules(void)
 
 /* clang-format on */
 
+/* Of what is false, only what must be there is written. */
+static void limits_survive_a_round_trip(void)
+{
+	static const char text[] = "{\"memory\":{\"limit\":5},\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}";
+	auto_arena struct arena a = { 0 };
+	struct strbuf b = STRBUF(&a);
+	const struct oci_resources *r = NULL;
+	struct err e;
+
+	expect(oci_resources_parse(&a, text, strlen(text), &r, &e) == 0);
+	if (!r)
+		return;
+	oci_resources_encode(r, &b);
+	expect(strstr(strbuf_str(&b), "\"allow\":false") && strstr(strbuf_str(&b), "\"limit\":5"));
+	expect(oci_resources_parse(&a, b.text, b.len, &r, &e) == 0);
+	expect(r->devices.n == 1 && !r->devices.v[0].allow);
+}
+
 static void check_lists_every_problem_where_parse_stops_at_the_first(void)
 {
 	auto_arena struct arena a = { 0 };
@@ -593,5 +611,6 @@ TAP_MAIN(CASE(version_is_semver_with_major_1), CASE(what_is_absent_is_filled_in)
 	 CASE(rules_of_process), CASE(rules_of_rlimits), CASE(the_sixteen_limits_are_known), CASE(rules_of_the_scheduler),
 	 CASE(rules_of_namespaces_and_maps), CASE(rules_of_devices), CASE(rules_of_device_rules), CASE(rules_of_resources),
 	 CASE(rules_of_seccomp), CASE(an_empty_seccomp_object_means_no_filter), CASE(rules_of_the_rest_of_linux), CASE(rules_of_vm),
-	 CASE(process_and_resources_parse_alone_by_the_same_rules), CASE(check_lists_every_problem_where_parse_stops_at_the_first),
-	 CASE(every_field_refuses_every_wrong_type), CASE(samples_of_the_specification_get_their_verdict))
+	 CASE(process_and_resources_parse_alone_by_the_same_rules), CASE(limits_survive_a_round_trip),
+	 CASE(check_lists_every_problem_where_parse_stops_at_the_first), CASE(every_field_refuses_every_wrong_type),
+	 CASE(samples_of_the_specification_get_their_verdict))
