@@ -266,7 +266,9 @@ static int explain_launch(const struct created *k, struct arena *a, struct err *
 
 static int build(struct created *k, const struct create_options *o, bool to_start, struct arena *a, struct err *e)
 {
-	struct init in = { .plan = k->plan, .chan = { -1 }, .listen_fd = -1, .cgroup_fd = -1, .sources = { .root = -1 } };
+	struct init in = {
+		.plan = k->plan, .arena = a, .chan = { -1 }, .listen_fd = -1, .cgroup_fd = -1, .sources = { .root = -1 }
+	};
 
 	for (size_t i = 0; i < OCI_NS_COUNT; i++)
 		in.ns_fds[i] = -1;

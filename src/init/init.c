@@ -187,6 +187,21 @@ static int await_start(struct init *in, struct err *e)
 	}
 }
 
+/* Everything that was only needed up to here goes: the config, most of the plan. */
+static void keep_what_start_needs(struct init *in, struct inside *me)
+{
+	struct arena kept = { 0 };
+
+	in->plan = plan_of_start(in->plan, &kept);
+	if (in->plan->has_process) {
+		me->program = arena_strdup(&kept, me->program);
+		me->envp = plan_copy_list(me->envp, &kept);
+	}
+	arena_release(&me->arena);
+	arena_release(in->arena);
+	me->arena = kept;
+}
+
 /* Tells that all is ready and waits until we are started; until then we die with the runtime. */
 static int wait_for_start(struct init *in, struct inside *me, struct err *e)
 {
@@ -204,6 +219,7 @@ static int wait_for_start(struct init *in, struct inside *me, struct err *e)
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		return err_errno(e, "prctl");
 	chan_close(&in->chan);
+	keep_what_start_needs(in, me);
 	self_wait_small(in->listen_fd);
 	return await_start(in, e);
 }

@@ -29,6 +29,7 @@
 
 struct init {
 	const struct plan *plan;
+	struct arena *arena;   /* of the plan: a waiting init gives it back in its memory; unused where listen_fd is -1 */
 	struct chan chan;      /* to the runtime; owned in the child */
 	int listen_fd;         /* start.sock, listening: create. -1: run, the runtime starts us over chan */
 	int cgroup_fd;         /* in which init is born (CLONE_INTO_CGROUP); -1 none */

@@ -118,13 +118,27 @@ static void build_proc(const struct oci_process *p, const struct plan_options *o
 	out->keep_fds = o->preserve_fds + o->listen_fds;
 }
 
+static char **copy_n(const char *const *v, size_t n, struct arena *a)
+{
+	char **out = arena_alloc(a, (n + 1) * sizeof(*out));
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = arena_strdup(a, v[i]);
+	return out;
+}
+
 static char **copy_strs(const struct strs *s, struct arena *a)
 {
-	char **out = arena_alloc(a, (s->n + 1) * sizeof(*out));
+	return copy_n(s->v, s->n, a);
+}
 
-	for (size_t i = 0; i < s->n; i++)
-		out[i] = arena_strdup(a, s->v[i]);
-	return out;
+char **plan_copy_list(char *const *list, struct arena *a)
+{
+	size_t n = 0;
+
+	while (list[n])
+		n++;
+	return copy_n((const char *const *)list, n, a);
 }
 
 static struct hook_ops build_hooks(const struct oci_hook_list *l, const char *kind, struct arena *a)
@@ -161,6 +175,53 @@ const char *plan_hook_state(const struct plan *p, const char *status, int pid, s
 
 	oci_state_for_hook(p->oci_version, p->id, status, pid, p->bundle, &p->annotations, &out);
 	return strbuf_str(&out);
+}
+
+static struct hook_ops copy_hooks(const struct hook_ops *ops, struct arena *a)
+{
+	struct hook_op *v = arena_alloc(a, (ops->n + 1) * sizeof(*v));
+
+	for (size_t i = 0; i < ops->n; i++) {
+		const struct hook_op *op = &ops->v[i];
+
+		v[i] = (struct hook_op){ .path = arena_strdup(a, op->path),
+					 .where = arena_strdup(a, op->where),
+					 .argv = plan_copy_list(op->argv, a),
+					 .envp = op->envp ? plan_copy_list(op->envp, a) : NULL,
+					 .timeout_ms = op->timeout_ms };
+	}
+	return (struct hook_ops){ v, ops->n };
+}
+
+static struct pairs copy_pairs(const struct pairs *p, struct arena *a)
+{
+	struct pair *v = arena_alloc(a, (p->n + 1) * sizeof(*v));
+
+	for (size_t i = 0; i < p->n; i++)
+		v[i] = (struct pair){ arena_strdup(a, p->v[i].name), arena_strdup(a, p->v[i].value) };
+	return (struct pairs){ v, p->n };
+}
+
+/* Of the container as such only hooks are told. */
+const struct plan *plan_of_start(const struct plan *p, struct arena *a)
+{
+	struct plan *out = arena_new(a, struct plan);
+
+	if (!p->has_process) /* nothing to start */
+		return out;
+	out->has_process = true;
+	out->sec = sec_plan_final(&p->sec, a);
+	out->proc = (struct proc_plan){ .argv = plan_copy_list(p->proc.argv, a),
+					.ignored_signals = p->proc.ignored_signals,
+					.keep_fds = p->proc.keep_fds };
+	out->hooks.start_container = copy_hooks(&p->hooks.start_container, a);
+	if (!p->hooks.start_container.n)
+		return out;
+	out->id = arena_strdup(a, p->id);
+	out->bundle = arena_strdup(a, p->bundle);
+	out->oci_version = arena_strdup(a, p->oci_version);
+	out->annotations = copy_pairs(&p->annotations, a);
+	return out;
 }
 
 static int build_process(const struct oci_spec *spec, const struct oci_process *p, const struct plan_options *o, bool exec,

@@ -69,6 +69,13 @@ static inline bool plan_has_runtime_hooks(const struct plan *p)
 	return p->hooks.prestart.n || p->hooks.create_runtime.n;
 }
 
+/* What is left of the plan when the container is created: what its start needs, with everything it points to in *a. The rest is empty,
+ * proc.envp too, which init has completed. */
+const struct plan *plan_of_start(const struct plan *p, struct arena *a);
+
+/* The strings of a list that ends with NULL, and the list. */
+char **plan_copy_list(char *const *list, struct arena *a);
+
 /* The plan of one more process in a container that was created from `spec`. */
 struct exec_plan { struct sec_plan sec; struct proc_plan proc; };
 must_check int plan_exec(const struct oci_spec *spec, const struct oci_process *process, const struct plan_options *o,

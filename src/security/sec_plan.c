@@ -8,6 +8,7 @@
 #include "security/internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define CPUS_MAX 8192
 
@@ -105,4 +106,35 @@ int sec_plan_build(const struct oci_process *p, const struct oci_linux *l, const
 	s.keyring_name = arena_printf(a, "_ses.%s", o->container_id);
 	*out = s;
 	return 0;
+}
+
+static void *copy_bytes(const void *from, size_t n, struct arena *a)
+{
+	return n ? memcpy(arena_alloc(a, n), from, n) : NULL;
+}
+
+static const struct sec_filter *copy_filter(const struct sec_filter *f, struct arena *a)
+{
+	struct sec_filter *out = copy_bytes(f, sizeof(*f), a);
+
+	out->insns = copy_bytes(f->insns, f->n * sizeof(struct sock_filter), a);
+	out->listener_path = out->listener_metadata = NULL;
+	return out;
+}
+
+struct sec_plan sec_plan_final(const struct sec_plan *p, struct arena *a)
+{
+	return (struct sec_plan){
+		.uid = p->uid,
+		.gid = p->gid,
+		.groups = copy_bytes(p->groups, p->n_groups * sizeof(*p->groups), a),
+		.n_groups = p->n_groups,
+		.set_groups = p->set_groups,
+		.umask = p->umask,
+		.caps = p->caps,
+		.no_new_privs = p->no_new_privs,
+		.apparmor = p->apparmor ? arena_strdup(a, p->apparmor) : NULL,
+		.selinux = p->selinux ? arena_strdup(a, p->selinux) : NULL,
+		.filter = p->filter ? copy_filter(p->filter, a) : NULL,
+	};
 }

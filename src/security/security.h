@@ -77,6 +77,9 @@ struct sec_options {
 must_check int sec_plan_build(const struct oci_process *p, const struct oci_linux *l, const struct sec_options *o,
 			      const struct host *h, struct arena *a, struct sec_plan *out, struct err *e);
 
+/* What sec_apply_final() and sec_apply_hook() need of it, with everything it points to in *a. The rest is empty. */
+struct sec_plan sec_plan_final(const struct sec_plan *p, struct arena *a);
+
 /* The seccomp profile compiled to BPF, with everything it points to in *a (or *s). *out = NULL for a disabled profile.
  * EINVAL: what the profile asks cannot be honoured, by anyone or by this kernel; E2BIG: more than 4096 instructions. */
 must_check int seccomp_compile(const struct oci_seccomp *s, struct arena *a, const struct sec_filter **out, struct err *e);
