@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { HUGE = 2 << 20 };
+enum { HUGE = 2 << 20, WORTH = HUGE / 8 };
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int size_check(uint64_t size, struct err *e)
@@ -143,6 +143,25 @@ bool guest_write(const struct guest_mem *m, uint64_t gpa, const void *from, size
 	if (to)
 		memcpy(to, from, len);
 	return to || len == 0;
+}
+
+/* Unlike MADV_HUGEPAGE this does not ask whether the host gives a memfd large pages (shmem_enabled, by default never). One costs
+ * what some sixty faults of the guest do: what is less used than that stays in small ones. What nobody has touched yet is not made
+ * large. */
+void guest_populate(const struct guest_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t from = (gpa + WORTH) & ~(HUGE - 1ull), to = (gpa + len + HUGE - WORTH) & ~(HUGE - 1ull);
+	uint64_t end = gpa < m->low_size ? m->low_size : GUEST_HIGH + m->high_size;
+	uint8_t *at;
+
+	if (to > end) /* the last one is not a whole one */
+		to -= HUGE;
+	at = from < to ? guest_range(m, from, to - from) : NULL;
+	if (!at)
+		return;
+	for (uint64_t i = 0; i < to - from; i += HUGE)
+		(void)*(volatile const uint8_t *)(at + i);
+	(void)madvise(at, to - from, SYS_MADV_COLLAPSE);
 }
 
 /* A failure leaves the memory as it is, which is no worse than not having asked. */

@@ -45,5 +45,8 @@ uint8_t *guest_range(const struct guest_mem *m, uint64_t gpa, uint64_t len);
 must_check bool guest_read(const struct guest_mem *m, uint64_t gpa, void *to, size_t len);
 must_check bool guest_write(const struct guest_mem *m, uint64_t gpa, const void *from, size_t len);
 
+/* Large pages, zeroed, for the len bytes at gpa, which are about to be used, where the host can (Linux 6.1); else nothing happens. */
+void guest_populate(const struct guest_mem *m, uint64_t gpa, uint64_t len);
+
 /* Gives the whole pages within what guest_range() returned back to the host; they then read as zeros. at NULL: nothing to do. */
 void guest_discard(const struct guest_mem *m, const uint8_t *at, uint64_t len);

@@ -66,14 +66,7 @@ static const uint8_t code[] = {
 	0xf4,                         /* hlt */
 };
 
-struct machine {
-	int vm_fd, cpu_fd;
-	uint8_t *page;
-	struct kvm_run *run;
-	size_t run_size;
-};
-
-static int fill(struct machine *m, int kvm_fd, struct err *e)
+static int fill(struct kvm_probe_machine *m, int kvm_fd, struct err *e)
 {
 	struct kvm_userspace_memory_region region = { .guest_phys_addr = CODE, .memory_size = PAGE };
 	int run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -96,7 +89,7 @@ static int fill(struct machine *m, int kvm_fd, struct err *e)
 	return m->run == MAP_FAILED ? err_errno(e, "mapping its processor") : 0;
 }
 
-static int set_state(const struct machine *m, struct err *e)
+static int set_state(const struct kvm_probe_machine *m, struct err *e)
 {
 	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
 	struct kvm_sregs sregs;
@@ -116,7 +109,7 @@ static void say(struct kvm_probe *out, enum kvm_verdict v, const char *why)
 	snprintf(out->why, sizeof(out->why), "%s", why);
 }
 
-static void judge(const struct machine *m, struct kvm_probe *out)
+static void judge(const struct kvm_probe_machine *m, struct kvm_probe *out)
 {
 	const uint8_t *sent = (const uint8_t *)m->run + m->run->io.data_offset;
 
@@ -133,7 +126,7 @@ static void judge(const struct machine *m, struct kvm_probe *out)
 	}
 }
 
-static void drop(struct machine *m)
+void kvm_probe_release(struct kvm_probe_machine *m)
 {
 	if (m->run != MAP_FAILED)
 		munmap(m->run, m->run_size);
@@ -143,7 +136,7 @@ static void drop(struct machine *m)
 		munmap(m->page, PAGE);
 }
 
-static int run(const struct machine *m, struct err *e)
+static int run(const struct kvm_probe_machine *m, struct err *e)
 {
 	int r;
 
@@ -153,32 +146,29 @@ static int run(const struct machine *m, struct err *e)
 	return r < 0 ? err_errno(e, "running it") : 0;
 }
 
-void kvm_probe_run(int kvm_fd, struct kvm_probe *out)
+void kvm_probe_run(int kvm_fd, struct kvm_probe *out, struct kvm_probe_machine *left)
 {
-	struct machine m = { .vm_fd = -EBADF, .cpu_fd = -EBADF, .page = MAP_FAILED, .run = MAP_FAILED };
 	struct err e;
 
-	if (fill(&m, kvm_fd, &e) < 0 || set_state(&m, &e) < 0 || run(&m, &e) < 0) {
+	*left = (struct kvm_probe_machine){ .vm_fd = -EBADF, .cpu_fd = -EBADF, .page = MAP_FAILED, .run = MAP_FAILED };
+	if (fill(left, kvm_fd, &e) < 0 || set_state(left, &e) < 0 || run(left, &e) < 0) {
 		err_in(&e, "/dev/kvm");
 		say(out, KVM_FAILED, e.text);
 	} else {
-		judge(&m, out);
+		judge(left, out);
 	}
-	drop(&m);
 }
 
 void kvm_probe(struct kvm_probe *out)
 {
+	struct kvm_probe_machine left;
 	struct err e;
 	auto_fd int fd = kvm_open(&e);
 
-	if (fd >= 0)
-		kvm_probe_run(fd, out);
-	else
-		say(out,
-		    fd == -EACCES   ? KVM_FORBIDDEN
-		    : fd == -ENOENT ? KVM_MISSING
-		    : fd == -ENOSYS ? KVM_TOO_OLD
-				    : KVM_FAILED,
-		    e.text);
+	if (fd >= 0) {
+		kvm_probe_run(fd, out, &left);
+		kvm_probe_release(&left);
+		return;
+	}
+	say(out, fd == -EACCES ? KVM_FORBIDDEN : fd == -ENOENT ? KVM_MISSING : fd == -ENOSYS ? KVM_TOO_OLD : KVM_FAILED, e.text);
 }

@@ -7,6 +7,9 @@
 #pragma once
 #include "base/err.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 enum kvm_verdict {
 	KVM_USABLE,
 	KVM_MISSING,     /* there is no /dev/kvm, or no driver behind it */
@@ -14,6 +17,14 @@ enum kvm_verdict {
 	KVM_TOO_OLD,     /* an interface is missing */
 	KVM_NO_HARDWARE, /* it emulates */
 	KVM_FAILED,      /* it ought to work and does not */
+};
+
+/* What ran, and is still there: KVM waits for others when a machine goes. */
+struct kvm_probe_machine {
+	int vm_fd, cpu_fd;
+	uint8_t *page;
+	struct kvm_run *run;
+	size_t run_size;
 };
 
 struct kvm_probe {
@@ -27,5 +38,6 @@ must_check int kvm_open(struct err *e);
 
 void kvm_probe(struct kvm_probe *out);
 
-/* The same on an open /dev/kvm. */
-void kvm_probe_run(int kvm_fd, struct kvm_probe *out);
+/* The same on an open /dev/kvm; *left is to be given to kvm_probe_release(), when it is no longer waited for. */
+void kvm_probe_run(int kvm_fd, struct kvm_probe *out, struct kvm_probe_machine *left);
+void kvm_probe_release(struct kvm_probe_machine *m);

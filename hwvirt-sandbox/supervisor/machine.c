@@ -232,12 +232,13 @@ static int run(const struct machine_config *m, struct devices *d, struct vm_end 
 		.cmdline = m->cmdline,
 		.serial_fd = -EBADF,
 	};
+	struct kvm_probe_machine probed;
 	struct kvm_probe probe;
 	struct vmm *v;
 
 	if (kvm_fd < 0)
 		return kvm_fd;
-	kvm_probe_run(kvm_fd, &probe);
+	kvm_probe_run(kvm_fd, &probe, &probed);
 	if (probe.verdict != KVM_USABLE)
 		return err_set(e, ENOTSUP, "%s", probe.why);
 	int r = vmm_new(&c, &v, e);
@@ -248,6 +249,7 @@ static int run(const struct machine_config *m, struct devices *d, struct vm_end 
 		r = jail_process(&machine_jail, d->channel, e);
 	if (r >= 0)
 		r = vmm_start(v, e);
+	kvm_probe_release(&probed);
 	if (r >= 0)
 		vmm_wait(v, end);
 	return r;

@@ -16,7 +16,8 @@
 #include <sys/eventfd.h>
 
 enum { RX, TX, EVENT };
-enum { QUEUE = 256, EVENTS = 16, PACKET_MAX = 128 << 10, HEADER = sizeof(struct vsock_header), OUR_PORTS = 1 << 30 };
+/* The guest fills the first queue with buffers of a page when it starts: 128 KiB are enough on the way. */
+enum { QUEUE = 256, RECEIVE = 32, EVENTS = 16, PACKET_MAX = 128 << 10, HEADER = sizeof(struct vsock_header), OUR_PORTS = 1 << 30 };
 
 static struct virtio_vsock *self(struct virtio_device *d)
 {
@@ -367,7 +368,7 @@ static const struct virtio_ops ops = {
 	.name = "vsock",
 	.id = VIRTIO_ID_VSOCK,
 	.n_queues = 3,
-	.queue_max = { QUEUE, QUEUE, QUEUE },
+	.queue_max = { RECEIVE, QUEUE, QUEUE },
 	.config_len = sizeof(uint64_t),
 	.config_read = config_read,
 	.kick = kick,

@@ -175,12 +175,28 @@ static int put_linux64(const struct guest_mem *mem, const struct image *k, const
 	return r < 0 ? r : put_tables(mem, e);
 }
 
+/* What a kernel uses while it starts, beside itself: the first memory, and the last, where it puts its table of pages, a 64th of
+ * all, and what it allocates early. */
+static void populate(const struct guest_mem *mem, const struct image *k)
+{
+	const uint64_t early = 4 << 20, size = mem->low_size + mem->high_size, top = size / 64 + early;
+	uint64_t end = mem->high_size ? GUEST_HIGH + mem->high_size : mem->low_size;
+
+	if (k->end < early) /* no Linux */
+		return;
+	guest_populate(mem, 0, early);
+	if (top < (mem->high_size ? mem->high_size : mem->low_size))
+		guest_populate(mem, end - top, top);
+}
+
 int boot_load(const struct guest_mem *mem, const struct boot_source *s, struct boot_entry *out, struct err *e)
 {
 	struct initrd initrd;
 	struct image k;
 	int r = image_load(mem, s->kernel_fd, &k, e);
 
+	if (r >= 0)
+		populate(mem, &k);
 	if (r >= 0)
 		r = load_initrd(mem, s->initrd_fd, &k, &initrd, e);
 	if (r >= 0)

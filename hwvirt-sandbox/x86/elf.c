@@ -1,4 +1,5 @@
-/* elf.c - an ELF file for x86-64: its segments to their physical addresses, and its entry for PVH if a note names one */
+/* elf.c - an ELF file for x86-64: its segments to their physical addresses, and its entry for PVH if a note names one and it is no
+ * Linux */
 #include "hwvirt-sandbox/x86/image.h"
 #include "hwvirt-sandbox/x86/layout.h"
 
@@ -33,6 +34,7 @@ static int load_segment(const struct guest_mem *mem, const struct file *f, const
 	if (p->p_paddr < X86_KERNEL_MIN || !guest_range(mem, p->p_paddr, p->p_memsz))
 		return err_set(e, E2BIG, "a segment of %" PRIu64 " bytes for 0x%" PRIx64 ": the guest has no memory there",
 			       p->p_memsz, p->p_paddr);
+	guest_populate(mem, p->p_paddr, p->p_memsz);
 	r = image_read_guest(mem, f->fd, f->size, p->p_offset, p->p_paddr, p->p_filesz, e);
 	if (r < 0)
 		return r;
@@ -46,43 +48,53 @@ static uint64_t aligned(uint64_t n)
 	return (n + 3) & ~3ull;
 }
 
-/* Looks for the note among len bytes; a note that does not fit ends the search. */
-static void search_notes(const uint8_t *notes, uint64_t len, struct image *out)
+struct notes {
+	uint32_t pvh_entry; /* 0: none */
+	bool is_linux;
+};
+
+static bool is_note(const Elf64_Nhdr *n, const uint8_t *has, const char *name)
+{
+	return n->n_namesz == strlen(name) + 1 && memcmp(has, name, n->n_namesz) == 0;
+}
+
+/* A note that does not fit ends the search. */
+static void search_notes(const uint8_t *notes, uint64_t len, struct notes *out)
 {
 	Elf64_Nhdr n;
 
-	for (uint64_t at = 0; len - at >= sizeof(n);) {
+	for (uint64_t at = 0; at <= len && len - at >= sizeof(n);) {
 		uint64_t name = at + sizeof(n), desc;
 
 		memcpy(&n, notes + at, sizeof(n));
 		desc = name + aligned(n.n_namesz);
 		if (desc > len || n.n_descsz > len - desc)
 			return;
-		if (n.n_type == NOTE_PHYS32_ENTRY && n.n_namesz == 4 && !memcmp(notes + name, "Xen", 4) && n.n_descsz >= 4) {
-			uint32_t entry;
-
-			memcpy(&entry, notes + desc, sizeof(entry));
-			out->entry = entry;
-			out->kind = IMAGE_PVH;
-			return;
-		}
+		if (n.n_type == NOTE_PHYS32_ENTRY && is_note(&n, notes + name, "Xen") && n.n_descsz >= sizeof(out->pvh_entry))
+			memcpy(&out->pvh_entry, notes + desc, sizeof(out->pvh_entry));
+		out->is_linux |= is_note(&n, notes + name, "Linux");
 		at = desc + aligned(n.n_descsz);
-		if (at > len)
-			return;
 	}
 }
 
 static int read_notes(const struct file *f, const Elf64_Phdr *p, struct image *out, struct err *e)
 {
+	struct notes found = { 0 };
 	uint8_t notes[NOTES_MAX];
 	int r;
 
 	if (p->p_filesz > sizeof(notes))
 		return err_set(e, ENOEXEC, "%" PRIu64 " bytes of notes", p->p_filesz);
 	r = image_read(f->fd, f->size, p->p_offset, notes, p->p_filesz, e);
-	if (r >= 0)
-		search_notes(notes, p->p_filesz, out);
-	return r;
+	if (r < 0)
+		return r;
+	search_notes(notes, p->p_filesz, &found);
+	/* Linux that begins by PVH looks for Xen in 256 leaves of CPUID, each an exit: its other entry is as good. */
+	if (found.pvh_entry && !found.is_linux) {
+		out->entry = found.pvh_entry;
+		out->kind = IMAGE_PVH;
+	}
+	return 0;
 }
 
 static int do_segment(const struct guest_mem *mem, const struct file *f, uint64_t at, struct image *out, struct err *e)

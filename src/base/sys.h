@@ -167,6 +167,7 @@ static inline int sys_unshare(unsigned long flags)
 #define SYS_MFD_CLOEXEC       1u
 #define SYS_MFD_ALLOW_SEALING 2u
 #define SYS_MFD_EXEC          0x10u /* Linux 6.3; EINVAL before */
+#define SYS_MADV_COLLAPSE     25    /* Linux 6.1; EINVAL before */
 #define SYS_F_ADD_SEALS       1033
 #define SYS_F_GET_SEALS       1034
 #define SYS_F_SEAL_ALL        0xF /* SEAL, SHRINK, GROW, WRITE */

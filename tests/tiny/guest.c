@@ -8,7 +8,7 @@
 
 enum { SERIAL = 0x3f8, EXIT = 0xf4, I8042 = 0x64, CMD_LINE_PTR = 0x228 };
 enum { VECTOR = 0x40, IOAPIC_LINE = 5, AP_CODE = 0x8000, COUNTER = 0x300000, PAGE = 0x400000 };
-enum { RNG, CONSOLE, BALLOON, VSOCK, UNUSED = 18 }; /* slots */
+enum { RNG, CONSOLE, BALLOON, VSOCK, FS, UNUSED = 18 }; /* slots; FS only for its case */
 #define DEVICE 0xd0000000ul
 #define SLOT   0x1000ul
 #define IOAPIC 0xfec00000ul
@@ -219,26 +219,36 @@ static void case_rng(void)
 	rng();
 }
 
-/* The device thread needs a moment. */
+/* The device thread needs a moment, and a device's own process more. */
+enum { PATIENCE = 2000000 };
+
 static void expect_broken(const char *what)
 {
-	for (unsigned i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < PATIENCE; i++) {
 		if (get(STATUS) & 64)
 			return;
 	}
 	check(0, what);
 }
 
-/* A ring that runs in a circle, one outside memory, a descriptor outside memory: each stops the device until it is reset. */
-static void case_hostile(void)
+/* A request that runs in a circle, to queue n of the device in a slot. */
+static void circle(unsigned slot, uint32_t n)
 {
-	interrupts_on();
+	device = DEVICE + slot * SLOT;
+	queue = n;
 	for (unsigned i = 0; i < ENTRIES; i++)
 		q.desc[i] = (struct desc){ (uint64_t)q.data, 8, NEXT | WRITE, (uint16_t)((i + 1) % ENTRIES) };
 	rings_empty();
 	driver_on((uint64_t)q.desc, ENTRIES);
 	offer(0);
 	expect_broken("a circle was worked on");
+}
+
+/* A ring that runs in a circle, one outside memory, a descriptor outside memory: each stops the device until it is reset. */
+static void case_hostile(void)
+{
+	interrupts_on();
+	circle(RNG, 0);
 
 	driver_on(~0xffful, ENTRIES);
 	check(get(STATUS) & 64, "a ring at the end of the world was taken");
@@ -266,7 +276,7 @@ static void ask(unsigned slot, uint32_t n, const void *what, uint32_t len)
 	driver_on((uint64_t)q.desc, ENTRIES);
 	check(get(STATUS) == 15, "the device does not work");
 	offer(0);
-	for (unsigned i = 0; i < 100000 && (used_index() != 1 || rx.used[0] >> 16 != rx.avail[1]); i++)
+	for (unsigned i = 0; i < PATIENCE && (used_index() != 1 || rx.used[0] >> 16 != rx.avail[1]); i++)
 		check(get(STATUS) == 15, "the device broke");
 	check(used_index() == 1, "not used");
 	set(STATUS, 0);
@@ -303,6 +313,85 @@ static void case_vsock(void)
 	rx.avail[1] = 1;
 	ask(VSOCK, 1, &request, sizeof(request));
 	check(rx.used[0] >> 16 == 1 && rx.data[30] == 3, "it was not refused");
+}
+
+/* Each device stops until it is reset, and works then. */
+static void case_circles(void)
+{
+	circle(CONSOLE, 1);
+	case_console();
+	circle(BALLOON, 0);
+	case_balloon();
+	circle(VSOCK, 1);
+	case_vsock();
+}
+
+static struct {
+	uint32_t len, opcode;
+	uint64_t unique, node;
+	uint32_t ids[4];
+	union {
+		uint32_t init[16]; /* major, minor... */
+		char name[64];
+	} body;
+} request;
+static struct {
+	uint32_t len;
+	int32_t error;
+	uint64_t unique;
+	uint32_t major, rest[63];
+} answer;
+
+static void fuse_begin(uint32_t opcode, uint32_t body_len)
+{
+	device = DEVICE + FS * SLOT;
+	queue = 1;
+	rings_empty();
+	request.len = 40 + body_len;
+	request.opcode = opcode;
+	request.unique++;
+	request.node = 1;
+	answer.error = 1;
+	q.desc[0] = (struct desc){ (uint64_t)&request, request.len, NEXT, 1 };
+	q.desc[1] = (struct desc){ (uint64_t)&answer, sizeof(answer), WRITE, 0 };
+	driver_on((uint64_t)q.desc, ENTRIES);
+	check(get(STATUS) == 15, "the device does not work");
+	offer(0);
+}
+
+static int fuse_ask(uint32_t opcode, uint32_t body_len)
+{
+	fuse_begin(opcode, body_len);
+	for (unsigned i = 0; i < PATIENCE && used_index() != 1; i++)
+		check(get(STATUS) == 15, "the device broke");
+	check(used_index() == 1, "no answer");
+	check(answer.unique == request.unique, "the answer to something else");
+	return ((volatile const int32_t *)&answer.error)[0];
+}
+
+static void fuse_hello(void)
+{
+	request.body.init[0] = 7;
+	request.body.init[1] = 36;
+	check(fuse_ask(26, 64) == 0 && answer.major == 7, "no session");
+}
+
+/* A session; a name that leads out of the share; resets as requests are worked on; a circle. */
+static void case_fs(void)
+{
+	fuse_hello();
+	request.body.name[0] = request.body.name[1] = '.';
+	request.body.name[2] = 0;
+	check(fuse_ask(1, 3) == -22, "the share's parent was looked up");
+	for (unsigned i = 0; i < 20; i++) {
+		fuse_begin(1, 3);
+		set(STATUS, 0);
+	}
+	request.body.init[3] = 0;
+	fuse_hello();
+	circle(FS, 1);
+	fuse_hello();
+	set(STATUS, 0);
 }
 
 /* Requests are withdrawn by a reset as they are worked on. */
@@ -395,7 +484,8 @@ static const struct {
 	{ "hello", case_hello },     { "mmio", case_mmio },     { "rng", case_rng },       { "hostile", case_hostile },
 	{ "smp", case_smp },         { "spin", case_spin },     { "sleep", case_sleep },   { "reset", case_reset },
 	{ "triple", case_triple },   { "broken", case_broken }, { "resets", case_resets }, { "console", case_console },
-	{ "balloon", case_balloon }, { "vsock", case_vsock },   { "storm", case_storm },
+	{ "balloon", case_balloon }, { "vsock", case_vsock },   { "storm", case_storm },   { "circles", case_circles },
+	{ "fs", case_fs },
 };
 
 /* NULL, or what follows word in s. */

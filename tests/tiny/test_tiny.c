@@ -3,11 +3,13 @@
  * They run where KVM emulates, too: nothing here is more than a few thousand instructions.
  */
 #include "../unit/tap.h"
+#include "../unit/temp.h"
 #include "base/cleanup.h"
 #include "base/sys.h"
 #include "hwvirt-sandbox/kvm/probe.h"
 #include "hwvirt-sandbox/virtio/balloon.h"
 #include "hwvirt-sandbox/virtio/console.h"
+#include "hwvirt-sandbox/virtio/fs.h"
 #include "hwvirt-sandbox/virtio/rng.h"
 #include "hwvirt-sandbox/virtio/vsock.h"
 #include "hwvirt-sandbox/vmm.h"
@@ -15,6 +17,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 enum { MEM = 8 << 20, COUNTER = 0x300000 };
 
@@ -24,6 +27,8 @@ struct guest {
 	struct virtio_console console;
 	struct virtio_balloon balloon;
 	struct virtio_vsock vsock;
+	struct virtio_fs fs;
+	pid_t server;  /* of fs; 0: there is none */
 	uint32_t port; /* that the guest asked for */
 	int kvm_fd, kernel_fd, out_fd;
 	struct vm_end end;
@@ -36,6 +41,28 @@ static int refuse(void *arg, uint32_t port)
 
 	g->port = port;
 	return -ECONNREFUSED;
+}
+
+static _Noreturn void serve(struct guest *g, const struct virtio_fs_peer *peer, int share_fd)
+{
+	static const struct fuse_options o = { .cache = FUSE_CACHE_AUTO, .inodes_max = 100, .fds_max = 100, .files_max = 100 };
+
+	close_fd(&g->fs.channel_fd);
+	_exit(fs_serve(peer, vmm_memory(g->v), share_fd, &o, &g->e) < 0);
+}
+
+static bool add_share(struct guest *g)
+{
+	struct virtio_fs_peer peer;
+	int share_fd = temp_dir();
+
+	if (virtio_fs_init(&g->fs, vmm_memory(g->v), "share", 1, &peer, &g->e) < 0)
+		return false;
+	g->server = fork();
+	if (g->server == 0)
+		serve(g, &peer, share_fd);
+	close_fd(&peer.channel_fd);
+	return g->server > 0 && vmm_add(g->v, &g->fs.device, &g->e) == 0;
 }
 
 /* In the slots that guest.c knows. */
@@ -51,7 +78,7 @@ static bool add_devices(struct guest *g)
 	       vmm_add(g->v, &g->vsock.device, &g->e) == 0;
 }
 
-static bool start(struct guest *g, const char *image, const char *cmdline, unsigned n_cpus)
+static bool start_with(struct guest *g, const char *image, const char *cmdline, unsigned n_cpus, bool share)
 {
 	struct vmm_config c = { .mem_size = MEM, .n_cpus = n_cpus, .initrd_fd = -EBADF, .cmdline = cmdline, .exit_port = true };
 	const char *file = getenv(image);
@@ -64,11 +91,16 @@ static bool start(struct guest *g, const char *image, const char *cmdline, unsig
 	if (vmm_new(&c, &g->v, &g->e) < 0)
 		good = false;
 	if (good)
-		good = add_devices(g) && vmm_start(g->v, &g->e) == 0;
+		good = add_devices(g) && (!share || add_share(g)) && vmm_start(g->v, &g->e) == 0;
 	if (!good)
 		printf("# %s\n", g->e.text);
 	expect(good);
 	return good;
+}
+
+static bool start(struct guest *g, const char *image, const char *cmdline, unsigned n_cpus)
+{
+	return start_with(g, image, cmdline, n_cpus, false);
 }
 
 /* What it said, cut to fit. */
@@ -88,6 +120,12 @@ static void finish(struct guest *g)
 		virtio_console_release(&g->console);
 	if (g->vsock.device.ops)
 		virtio_vsock_release(&g->vsock);
+	if (g->server > 0) {
+		int status = -1;
+
+		virtio_fs_release(&g->fs);
+		expect(waitpid(g->server, &status, 0) == g->server && status == 0);
+	}
 	close_fd(&g->out_fd);
 	close_fd(&g->kernel_fd);
 	close_fd(&g->kvm_fd);
@@ -127,6 +165,31 @@ static void device_works_by_ioeventfd_and_irqfd(void)
 static void hostile_rings_stop_the_device_until_reset(void)
 {
 	expect_run("TINY_GUEST", "case=hostile", 1, VM_STATUS, 0, "");
+}
+
+static void hostile_rings_stop_each_device_until_reset(void)
+{
+	struct guest g;
+
+	if (start(&g, "TINY_GUEST", "case=circles", 1)) {
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STATUS && g.end.status == 0);
+		expect_str(said(&g), "by the console\n");
+		expect(g.port == 77);
+	}
+	finish(&g);
+}
+
+static void file_server_answers_and_survives_what_is_hostile(void)
+{
+	struct guest g;
+
+	if (start_with(&g, "TINY_GUEST", "case=fs", 1, true)) {
+		vmm_wait(g.v, &g.end);
+		expect(g.end.cause == VM_STATUS && g.end.status == 0);
+		expect_str(said(&g), "");
+	}
+	finish(&g);
 }
 
 static void console_sends(void)
@@ -264,6 +327,8 @@ static const struct tap_case cases[] = {
 	CASE(registers_in_memory_are_answered),
 	CASE(device_works_by_ioeventfd_and_irqfd),
 	CASE(hostile_rings_stop_the_device_until_reset),
+	CASE(hostile_rings_stop_each_device_until_reset),
+	CASE(file_server_answers_and_survives_what_is_hostile),
 	CASE(console_sends),
 	CASE(page_in_the_balloon_is_given_back),
 	CASE(connection_reaches_the_listener),

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MEM = 1 << 20, N = 8, DESC = 0x1000, AVAIL = 0x2000, USED = 0x3000, TABLE = 0x4000, DATA = 0x10000 };
@@ -129,6 +130,39 @@ static void memory_begins_at_a_multiple_of_2_mib(void)
 	}
 	for (size_t i = 0; i < 3; i++)
 		guest_mem_release(&m[i]);
+}
+
+static uint64_t bytes_in_use(const struct guest_mem *m)
+{
+	struct stat st;
+
+	expect(fstat(m->fd, &st) == 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Where the host gives a memfd none (before Linux 6.1, or shmem_enabled is deny) nothing may happen at all. */
+static void large_pages_are_made_where_most_of_them_will_be_used(void)
+{
+	const uint64_t mib = 1 << 20, edge = 1 << 16;
+	struct guest_mem m;
+	struct err e;
+	char c = 0;
+
+	expect(guest_mem_create(5 * mib, &m, &e) == 0);
+	expect(guest_write(&m, 2 * mib, "x", 1));
+	uint64_t before = bytes_in_use(&m);
+
+	guest_populate(&m, 0, edge);
+	guest_populate(&m, 6 * mib, 2 * mib);
+	guest_populate(&m, UINT64_MAX - mib, mib);
+	expect(bytes_in_use(&m) == before);
+	guest_populate(&m, 2 * mib - edge, 3 * mib + edge);
+	uint64_t after = bytes_in_use(&m);
+
+	expect(after == 2 * mib || after == before);
+	expect(guest_read(&m, 2 * mib, &c, 1) && c == 'x');
+	expect(!guest_read(&m, 5 * mib, &c, 1));
+	guest_mem_release(&m);
 }
 
 static void memory_that_its_holder_could_shrink_is_refused(void)
@@ -584,7 +618,8 @@ static void a_million_random_accesses_leave_the_device_usable(void)
 
 TAP_MAIN(CASE(segments_are_one_run_of_bytes), CASE(a_range_lies_in_memory_as_a_whole_or_not_at_all),
 	 CASE(memory_is_shared_by_descriptor_and_cannot_shrink), CASE(memory_that_its_holder_could_shrink_is_refused),
-	 CASE(memory_begins_at_a_multiple_of_2_mib), CASE(a_request_is_read_answered_and_given_back), CASE(a_queue_goes_round),
+	 CASE(memory_begins_at_a_multiple_of_2_mib), CASE(large_pages_are_made_where_most_of_them_will_be_used),
+	 CASE(a_request_is_read_answered_and_given_back), CASE(a_queue_goes_round),
 	 CASE(the_driver_is_interrupted_only_when_it_asked), CASE(with_event_index_the_driver_names_the_request_it_waits_for),
 	 CASE(an_indirect_table_is_followed), CASE(an_empty_buffer_is_no_part), CASE(a_broken_chain_breaks_the_queue),
 	 CASE(a_broken_ring_breaks_the_queue), CASE(a_request_given_back_twice_counts_once),

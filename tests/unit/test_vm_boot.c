@@ -230,6 +230,18 @@ static void entry_of_a_note_must_be_loaded(void)
 	expect_refused(&r, ENOEXEC);
 }
 
+static void linux_with_both_entries_begins_in_64_bit_mode(void)
+{
+	static const uint32_t more[] = { 6, 1, 0x101, 0x756e694c, 0x78, 0 };
+	struct rig r;
+
+	make_elf(&r);
+	memcpy(r.file + 0x1114, more, sizeof(more));
+	segment(&r, 1)->p_filesz += sizeof(more);
+	expect(load(&r) == 0 && r.entry.kind == IMAGE_LINUX64 && r.entry.ip == AT);
+	rig_close(&r);
+}
+
 static struct setup_header *setup(struct rig *r)
 {
 	return (struct setup_header *)(r->file + SETUP_HEADER_AT);
@@ -482,9 +494,10 @@ static void cmdline_names_the_devices(void)
 	expect(strstr(out, "quiet 8250.nr_uarts=0") != NULL && strstr(out, "virtio_mmio") == NULL);
 }
 
-TAP_MAIN(CASE(elf_with_a_note_begins_by_pvh), CASE(elf_without_a_note_begins_in_64_bit_mode), CASE(hostile_headers_are_refused),
-	 CASE(hostile_segments_are_refused), CASE(hostile_notes_name_no_entry), CASE(entry_of_a_note_must_be_loaded),
-	 CASE(bzimage_begins_at_its_64_bit_entry), CASE(hostile_bzimages_are_refused), CASE(initrd_finds_room_or_none),
-	 CASE(memory_has_its_hole), CASE(guest_without_memory_for_a_start_is_refused), CASE(processors_are_in_the_table),
+TAP_MAIN(CASE(elf_with_a_note_begins_by_pvh), CASE(elf_without_a_note_begins_in_64_bit_mode),
+	 CASE(linux_with_both_entries_begins_in_64_bit_mode), CASE(hostile_headers_are_refused), CASE(hostile_segments_are_refused),
+	 CASE(hostile_notes_name_no_entry), CASE(entry_of_a_note_must_be_loaded), CASE(bzimage_begins_at_its_64_bit_entry),
+	 CASE(hostile_bzimages_are_refused), CASE(initrd_finds_room_or_none), CASE(memory_has_its_hole),
+	 CASE(guest_without_memory_for_a_start_is_refused), CASE(processors_are_in_the_table),
 	 CASE(cpuid_has_no_virtualisation_and_no_counters), CASE(cpuid_tells_the_processors_apart),
 	 CASE(cpuid_of_one_has_no_siblings), CASE(full_cpuid_is_not_overrun), CASE(cmdline_names_the_devices))
