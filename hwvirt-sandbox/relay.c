@@ -50,7 +50,7 @@ void relay_close(struct relay *r)
 /* false: that side has ended. */
 static bool fill(struct relay *r)
 {
-	ssize_t n = RETRY(read(r->from, r->buf, SIZE));
+	ssize_t n = RETRY(r->to_socket ? read(r->from, r->buf, SIZE) : recv(r->from, r->buf, SIZE, MSG_DONTWAIT));
 
 	if (n <= 0)
 		return n < 0 && errno == EAGAIN;
@@ -61,7 +61,8 @@ static bool fill(struct relay *r)
 
 static bool drain(struct relay *r)
 {
-	ssize_t n = RETRY(write(r->to, r->buf + r->off, r->len));
+	const unsigned char *at = r->buf + r->off;
+	ssize_t n = RETRY(r->to_socket ? send(r->to, at, r->len, MSG_DONTWAIT | MSG_NOSIGNAL) : write(r->to, at, r->len));
 
 	if (n < 0)
 		return errno == EAGAIN;

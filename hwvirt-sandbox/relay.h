@@ -1,4 +1,6 @@
-/* relay.h - bytes between a connection and a pipe or terminal, in a loop over poll(2) */
+/* relay.h - bytes between a connection and a pipe or terminal, in a loop over poll(2)
+ *
+ * The connection is a socket whose other side is hostile: whoever shares it could have it block again, so nothing relies on that. */
 #pragma once
 #include "hwvirt-sandbox/proto/message.h"
 
@@ -7,7 +9,7 @@
 struct relay {
 	uint32_t proc, stream;
 	int from, to;     /* owned, non-blocking; -1: free */
-	bool to_socket;   /* its end is a half-close */
+	bool to_socket;   /* its end is a half-close; else from is the socket */
 	int at;           /* in the poll set, of from; of to: one more. -1: not in it */
 	unsigned char *buf;
 	size_t off, len;

@@ -132,12 +132,7 @@ static int serve(const struct devices *s, const struct virtio_fs_peer *peer, con
 	static const struct fuse_options o = {
 		.cache = FUSE_CACHE_AUTO, .inodes_max = 1 << 20, .fds_max = 256, .files_max = 65536
 	};
-	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, s->dir_fd };
-	int r;
-
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		keep[3 + i] = i < peer->n_queues ? peer->remote.kick_fd[i] : -EBADF;
-	r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), e);
+	int r = virtio_fs_keep_alone(peer, s->dir_fd, e);
 	return r < 0 ? r : fs_serve(peer, mem, s->dir_fd, &o, e);
 }
 

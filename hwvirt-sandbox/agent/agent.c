@@ -204,6 +204,13 @@ static void note_exit(struct agent *a, pid_t pid, int status)
 	}
 }
 
+static int tell_oom(struct agent *a, struct err *e)
+{
+	const struct strbuf none = { 0 };
+
+	return cgroup_oom_check(&a->oom) ? agent_send(a, 0, PROTO_OOM, &none, e) : 0;
+}
+
 /* What has ended is ours to reap, be it a worker, a process or an orphan. A process is ours only once its worker has ended, so all
  * that the worker said is there to be heard first, its number included. */
 static int reap(struct agent *a, struct err *e)
@@ -222,7 +229,10 @@ static int reap(struct agent *a, struct err *e)
 
 		if (p->step == STEP_FREE || !p->exited || p->chan.fd >= 0)
 			continue;
-		r = release(a, p, true, e);
+		/* The end may be what the out-of-memory killer did. */
+		r = tell_oom(a, e);
+		if (r == 0)
+			r = release(a, p, true, e);
 		if (r < 0)
 			return r;
 	}
@@ -285,13 +295,6 @@ static int serve_signals(struct agent *a, struct err *e)
 	return reap(a, e);
 }
 
-static int serve_oom(struct agent *a, struct err *e)
-{
-	const struct strbuf none = { 0 };
-
-	return cgroup_oom_check(&a->oom) ? agent_send(a, 0, PROTO_OOM, &none, e) : 0;
-}
-
 static int turn(struct agent *a, struct poll_set *s, struct err *e)
 {
 	int r = frame_flush(&a->writer, a->control, e);
@@ -308,7 +311,7 @@ static int turn(struct agent *a, struct poll_set *s, struct err *e)
 			r = step(a, &a->procs[i], e);
 	relays_step(&a->relays, s->v);
 	if (r >= 0 && s->v[AT_OOM].revents)
-		r = serve_oom(a, e);
+		r = tell_oom(a, e);
 	/* Always: a process may have been waiting for the end of its worker's channel. */
 	return r < 0 ? r : serve_signals(a, e);
 }

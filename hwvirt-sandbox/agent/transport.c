@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <linux/vm_sockets.h>
+
+#define CONNECT_S 60 /* as long as the other side waits for an answer */
 
 static int dial(int family, const struct sockaddr *address, socklen_t len, struct err *e)
 {
@@ -15,6 +18,10 @@ static int dial(int family, const struct sockaddr *address, socklen_t len, struc
 
 	if (fd < 0)
 		return err_errno(e, "socket to the host");
+	/* The kernel's two seconds are too few for fifty connections at once on a busy machine. */
+	if (family == AF_VSOCK)
+		(void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &(struct timeval){ .tv_sec = CONNECT_S },
+				 sizeof(struct timeval));
 	if (RETRY(connect(fd, address, len)) < 0)
 		return err_errno(e, "connect to the host");
 	return take_fd(&fd);

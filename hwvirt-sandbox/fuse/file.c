@@ -90,16 +90,21 @@ bool files_close(struct files *t, uint64_t id, bool dir)
 	return f;
 }
 
+/* Whoever closes a file meanwhile frees it: what is known of it is taken while the lock is held. */
 void files_clear(struct files *t)
 {
 	for (uint32_t i = 0; i < t->slots.n; i++) {
-		struct file *f;
+		const struct file *f;
+		uint64_t id;
+		bool dir;
 
 		pthread_mutex_lock(&t->lock);
 		f = t->slots.v[i].thing;
+		id = f ? f->id : 0;
+		dir = f && f->dir;
 		pthread_mutex_unlock(&t->lock);
-		if (f)
-			files_close(t, f->id, f->dir);
+		if (id)
+			files_close(t, id, dir);
 	}
 }
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { READ_SIZE = 65536 };
 
@@ -69,7 +68,7 @@ ssize_t frame_read(struct frame_reader *r, int fd, struct err *e)
 {
 	consume(&r->raw, &r->at);
 	reserve(&r->raw, READ_SIZE);
-	ssize_t n = RETRY(read(fd, r->raw.v + r->raw.len, READ_SIZE));
+	ssize_t n = RETRY(recv(fd, r->raw.v + r->raw.len, READ_SIZE, MSG_DONTWAIT));
 
 	if (n < 0)
 		return err_errno(e, "read");
@@ -108,11 +107,11 @@ static int check_head(const struct frame_reader *r, uint32_t len, uint16_t type,
 /* Takes one frame. 1: it was the last of its message; 0: it is not all there; 2: more frames follow. */
 static int take_frame(struct frame_reader *r, struct err *e)
 {
-	const unsigned char *p = r->raw.v + r->at;
 	size_t left = r->raw.len - r->at;
 
 	if (left < FRAME_HEAD)
 		return 0;
+	const unsigned char *p = r->raw.v + r->at;
 	uint32_t len = get32(p), id = get32(p + 8);
 	uint16_t type = (uint16_t)get32(p + 4), flags = (uint16_t)(get32(p + 4) >> 16);
 	int bad = check_head(r, len, type, flags, id, e);
@@ -142,7 +141,9 @@ int frame_next(struct frame_reader *r, struct message *out, struct err *e)
 	if (n <= 0)
 		return n;
 	r->given = true;
-	*out = (struct message){ .type = r->type, .id = r->id, .data = r->whole.v, .len = r->whole.len };
+	*out = (struct message){ .type = r->type, .id = r->id, .data = "", .len = r->whole.len };
+	if (out->len)
+		out->data = r->whole.v;
 	return 1;
 }
 

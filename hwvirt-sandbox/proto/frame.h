@@ -36,7 +36,8 @@ struct frame_reader {
 void frame_reader_init(struct frame_reader *r, size_t max);
 void frame_reader_release(struct frame_reader *r);
 
-/* One read(2) from fd. Returns its result: 0 is end of file, -EAGAIN that nothing is there. */
+/* One recv(2) from fd, a socket, that does not block, whatever its other holder does to it. Returns its result: 0 is end of file,
+ * -EAGAIN that nothing is there. */
 must_check ssize_t frame_read(struct frame_reader *r, int fd, struct err *e);
 /* The same for bytes at hand. */
 void frame_feed(struct frame_reader *r, const void *data, size_t len);

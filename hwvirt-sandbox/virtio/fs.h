@@ -32,6 +32,9 @@ must_check int virtio_fs_init(struct virtio_fs *f, const struct guest_mem *mem, 
 			      struct virtio_fs_peer *peer, struct err *e);
 void virtio_fs_release(struct virtio_fs *f);
 
+/* In the process to fork: closes all but the standard streams, what peer has, and more_fd. */
+must_check int virtio_fs_keep_alone(const struct virtio_fs_peer *peer, int more_fd, struct err *e);
+
 /* Serves until the device's process ends. Takes peer->channel_fd over; share_fd: the root of the share, borrowed. 0, or what could not
  * be set up. */
 must_check int fs_serve(const struct virtio_fs_peer *peer, const struct guest_mem *mem, int share_fd, const struct fuse_options *o,

@@ -13,9 +13,11 @@
  * geteuid, getegid, capget, capset.
  */
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "hwvirt-sandbox/virtio/fs.h"
 #include "hwvirt-sandbox/virtio/fs_channel.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -190,6 +192,15 @@ static void converse(struct service *s)
 		n = recv(s->channel_fd, &m, sizeof(m), 0);
 	while ((n < 0 && errno == EINTR) || (n == sizeof(m) && answer(s, &m)));
 	stop(s);
+}
+
+int virtio_fs_keep_alone(const struct virtio_fs_peer *peer, int more_fd, struct err *e)
+{
+	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, more_fd };
+
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		keep[3 + i] = i < peer->n_queues ? peer->remote.kick_fd[i] : -EBADF;
+	return fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), e);
 }
 
 int fs_serve(const struct virtio_fs_peer *peer, const struct guest_mem *mem, int share_fd, const struct fuse_options *o,

@@ -118,6 +118,13 @@ static const char *add_segment(const struct virtq *q, const struct virtq_desc *d
 	return NULL;
 }
 
+/* The compiler is told that what lies there changes, so that it cannot look again instead of keeping what it has. */
+static void copy_once(struct virtq_desc *to, const struct virtq_desc *from)
+{
+	memcpy(to, from, sizeof(*to));
+	__asm__ volatile("" : : : "memory");
+}
+
 /* NULL, or what is wrong. */
 static const char *walk(const struct virtq *q, uint16_t head, size_t max_bytes, struct virtq_chain *c)
 {
@@ -132,7 +139,7 @@ static const char *walk(const struct virtq *q, uint16_t head, size_t max_bytes, 
 			return "a descriptor number past the table's end";
 		if (t.seen++ == t.n)
 			return "descriptors in a circle";
-		memcpy(&d, &t.entries[at], sizeof(d));
+		copy_once(&d, &t.entries[at]);
 		if (d.flags & DESC_INDIRECT) {
 			wrong = enter_indirect(q, &d, &t);
 			at = 0;

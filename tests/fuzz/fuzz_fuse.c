@@ -1,4 +1,5 @@
 /* fuzz_fuse.c - requests of arbitrary bytes on a share: {u8 opcode, u8 node, u8 length, body} each */
+#include "../unit/temp.h"
 #include "hwvirt-sandbox/fuse/server.h"
 
 #include <fcntl.h>
@@ -11,15 +12,14 @@
 static struct fuse_server *server;
 static struct fuse_worker *worker;
 
-/* A share of two directories, a file and a link, made once; what requests make in it stays. */
+/* A share of two directories, a file and a link, made once; what requests make in it stays until the end. */
 static void set_up(void)
 {
 	static const struct fuse_options o = { .inodes_max = 500, .fds_max = 100, .files_max = 50 };
-	char dir[] = "/tmp/fuzz-fuse-XXXXXX";
 	struct err e;
-	int fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = temp_dir();
 
-	if (fd < 0 || mkdirat(fd, "d", 0755) < 0 || symlinkat("../x", fd, "l") < 0)
+	if (mkdirat(fd, "d", 0755) < 0 || symlinkat("../x", fd, "l") < 0)
 		abort();
 	close(openat(fd, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
 	if (fuse_server_new(fd, &o, &server, &e) < 0 || fuse_worker_new(server, &worker, &e) < 0)

@@ -45,7 +45,17 @@ RINGS = [
     ("an indirect table in an indirect table", [(TABLE, 16, INDIRECT, 0)], [(TABLE, 16, INDIRECT, 0)], 0),
     ("a successor past an indirect table", [(TABLE, 16, INDIRECT, 0)], [(DATA, 64, NEXT, 1)], 0),
     ("a circle in an indirect table", [(TABLE, 16, INDIRECT, 0)], [(DATA, 1, NEXT, 0)], 0),
+    ("a circle of all entries", [(DATA, 1, NEXT, (i + 1) % N) for i in range(N)], [], 0),
+    ("an indirect table at an address that wraps", [(2**64 - 16, 32, INDIRECT, 0)], [], 0),
+    ("an indirect table in the hole for devices", [(0xD0000000, 16, INDIRECT, 0)], [], 0),
+    ("an indirect table of 4 GiB", [(TABLE, 2**32 - 16, INDIRECT, 0)], [], 0),
+    ("an indirect table at the end of a chain, in a circle", [(DATA, 1, NEXT, 1), (TABLE, 32, INDIRECT, 0)],
+     [(DATA, 1, NEXT, 1), (DATA, 1, NEXT, 0)], 0),
+    ("a second buffer past memory", [(DATA, 64, NEXT, 1), (MEM, 1, 0, 0)], [], 0),
+    ("lengths whose sum is too long", [(0, MEM, WRITE | NEXT, 1), (0, MEM, WRITE | NEXT, 2), (0, MEM, WRITE, 0)], [], 0),
 ]
+# How far the index of the available ring may be ahead: as many entries as there are.
+JUMPS = [N + 1, 0x7FFF, 0x8000, 0xFFFF]
 
 COUNT = failures = 0
 
@@ -139,10 +149,36 @@ def rings(name, device, queue, features_needed=()):
         guard = device.read(GUARD, len(PATTERN)) == PATTERN
         device.drive()
         test(f"{name}: {what}", broken and guard and device.state() == "running", f"broken {broken} guard {guard}")
+    for jump in JUMPS:
+        device.drive()
+        device.offer(queue, 0, index=jump)
+        test(f"{name}: an index {jump} ahead", device.until(lambda: device.state() == "needs_reset"))
     device.drive()
-    device.offer(queue, 0, index=N + 1)
-    test(f"{name}: more requests than entries", device.until(lambda: device.state() == "needs_reset"))
+
+
+def resets(name, device, queue):
+    """A driver that takes its queues away as the device works on them, or moves them."""
+    good = True
+    for i in range(30):
+        device.drive()
+        device.describe(queue * 0x4000, [(DATA, 64, NEXT if i % 2 else 0, 1), (TABLE, 64, WRITE, 0)])
+        for head in range(i % 3 + 1):
+            device.offer(queue, 0 if head == 0 else 2)
+        device.ask("X 70 4 0")
+        good = good and device.state() == "stopped"
+    test(f"{name}: resets while requests wait", good)
     device.drive()
+    device.ask(f"X 30 4 {queue:x}")
+    for reg, value in ((0x38, 2**16), (0x80, MEM), (0x84, 2**32 - 1), (0x90, MEM - 2), (0xA0, MEM - 4), (0x44, 0), (0x20, 2**32 - 1)):
+        device.ask(f"X {reg:x} 4 {value:x}")
+    device.ask(f"K {queue:x}")
+    moved = device.state()
+    for i in range(2**8, 2**8 + 5):
+        device.ask(f"X 30 4 {i:x}")
+        device.ask("X 44 4 1")
+        device.ask(f"K {i:x}")
+    test(f"{name}: a queue that is moved while it is used stays where it is", moved == device.state() == "running")
+    test(f"{name}: nothing else is touched", device.read(GUARD, len(PATTERN)) == PATTERN)
 
 
 def registers(name, device):
@@ -196,6 +232,80 @@ FUSE = [
 ]
 
 
+# Operations on a node or a file: number, least body, where in it a file's number is (None: it has none), whether what follows is a name.
+OPERATIONS = {
+    "lookup": (1, 2, None, 0), "getattr": (3, 16, None, None), "setattr": (4, 88, None, None), "symlink": (6, 4, None, 0),
+    "mknod": (8, 16, None, 16), "mkdir": (9, 8, None, 8), "unlink": (10, 2, None, 0), "rmdir": (11, 2, None, 0),
+    "rename": (12, 8, None, 8), "link": (13, 8, None, 8), "open": (14, 8, None, None), "read": (15, 40, 0, None),
+    "write": (16, 40, 0, None), "release": (18, 24, 0, None), "fsync": (20, 16, 0, None), "setxattr": (21, 8, None, None),
+    "getxattr": (22, 8, None, None), "listxattr": (23, 8, None, None), "removexattr": (24, 2, None, None), "flush": (25, 24, 0, None),
+    "opendir": (27, 8, None, None), "readdir": (28, 40, 0, None), "releasedir": (29, 24, 0, None), "fsyncdir": (30, 16, 0, None),
+    "access": (34, 8, None, None), "create": (35, 16, None, 16), "fallocate": (43, 32, 0, None), "readdirplus": (44, 40, 0, None),
+    "rename2": (45, 16, None, 16), "lseek": (46, 24, 0, None), "copy_file_range": (47, 56, 0, None), "syncfs": (50, 8, None, None),
+    "tmpfile": (51, 16, None, None),
+}
+NO_NODE = {"read", "write", "release", "fsync", "flush", "releasedir", "fsyncdir", "fallocate", "lseek", "copy_file_range"}
+BAD_NAMES = [b"\0", b".\0", b"..\0", b"../x\0", b"/\0", b"/etc/passwd\0", b"a/b\0", b"d/\0", b"no end", b"x" * 256 + b"\0"]
+
+
+def fuse_requests():
+    """Each operation: short by a byte, without a body, on nodes that are none, on files that are none, with names that are none."""
+    for what, (opcode, least, file, name) in OPERATIONS.items():
+        yield f"{what}, short", fuse_bytes(opcode, 1, bytes(least - 1))
+        yield f"{what}, without a body", fuse_bytes(opcode, 1)
+        for node in () if what in NO_NODE else (0, 2**32, 2**32 + 1, 2**64 - 1):
+            yield f"{what} of node {node:x}", fuse_bytes(opcode, node, bytes(least) + b"x\0")
+        for number in () if file is None else (0, 1, 2**32 - 1, 2**32 + 1, 2**64 - 1):
+            yield f"{what} of file {number:x}", fuse_bytes(opcode, 1, struct.pack("<Q", number) + bytes(least - 8))
+        for bad in () if name is None else BAD_NAMES:
+            yield f"{what} of {bad[:16]}", fuse_bytes(opcode, 1, struct.pack("<Q", 1)[:name] + bytes(max(name - 8, 0)) + bad + b"y")
+    for opcode, least in ((12, 8), (45, 16)):
+        for bad in BAD_NAMES:
+            yield f"a rename to {bad[:16]}", fuse_bytes(opcode, 1, struct.pack("<Q", 1) + bytes(least - 8) + b"f\0" + bad)
+        yield "a rename into a node that is none", fuse_bytes(opcode, 1, struct.pack("<Q", 99) + bytes(least - 8) + b"f\0g\0")
+        yield "a rename into a file", fuse_bytes(opcode, 1, struct.pack("<Q", 2) + bytes(least - 8) + b"f\0g\0")
+    for flags in (4, 8, 2**31):
+        yield "a rename with flags", fuse_bytes(45, 1, struct.pack("<QII", 1, flags, 0) + b"f\0g\0")
+    yield "a link to a node that is none", fuse_bytes(13, 1, struct.pack("<Q", 99) + b"g\0")
+    yield "a symlink without a target", fuse_bytes(6, 1, b"new\0")
+    yield "a symlink whose target has no end", fuse_bytes(6, 1, b"new\0target")
+    for attribute in (b"security.selinux\0", b"trusted\0", b"user.drupe.trusted.x\0", b"\0", b"x" * 300 + b"\0", b"user.x"):
+        yield f"an attribute {attribute[:20]}", fuse_bytes(22, 1, struct.pack("<II", 64, 0) + attribute)
+        yield f"an attribute {attribute[:20]} to be removed", fuse_bytes(24, 1, attribute)
+        yield f"an attribute {attribute[:20]} to be set", fuse_bytes(21, 1, struct.pack("<IIII", 1, 0, 0, 0) + attribute + b"v")
+    yield "an attribute longer than the request", fuse_bytes(21, 1, struct.pack("<IIII", 2**32 - 1, 0, 0, 0) + b"user.x\0v")
+
+
+def fuse_table(device):
+    """All of them are refused, by an error or, where the queue has no answer for it, by none; and nothing else happens."""
+    good = n = 0
+    for what, request in fuse_requests():
+        n += 1
+        got = fuse_ask(device, request)
+        if got is not None and -200 < got < 0:
+            good += 1
+        else:
+            print(f"# {what}: {got}")
+    test(f"fuse: {n} requests that break a rule each", good == n and n >= 150, f"{n - good} were not refused")
+
+
+def fuse_floods(device):
+    """Forgetting, and reading a directory, of more than there is."""
+    for count, sent in ((0, 0), (1, 0), (2**32 - 1, 2), (2, 1)):
+        got = fuse_ask(device, fuse_bytes(42, 0, struct.pack("<II", count, 0) + struct.pack("<QQ", 2, 2**64 - 1) * sent))
+        test(f"fuse: {count} to be forgotten, of which {sent} are named", got is None, f"got {got}")
+    fuse_ask(device, fuse_bytes(27, 1, bytes(8)))
+    handle = struct.unpack("<Q", device.read(TABLE + 16, 8))[0]
+    for size, offset in ((2**32 - 1, 0), (0, 0), (1, 0), (4096, 2**63 - 1), (4096, 2**64 - 1)):
+        got = fuse_ask(device, fuse_bytes(44, 1, struct.pack("<QQIIQII", handle, offset, size, 0, 0, 0, 0)))
+        test(f"fuse: a directory of {size} bytes from {offset}", got is not None and -200 < got <= 0, f"got {got}")
+    got = fuse_ask(device, fuse_bytes(15, 1, struct.pack("<QQIIQII", handle, 0, 64, 0, 0, 0, 0)))
+    test("fuse: a directory read as a file", got == -errno.EBADF, f"got {got}")
+    fuse_ask(device, fuse_bytes(29, 1, struct.pack("<QIIQ", handle, 0, 0, 0)))
+    got = fuse_ask(device, fuse_bytes(28, 1, struct.pack("<QQIIQII", handle, 0, 64, 0, 0, 0, 0)))
+    test("fuse: a directory that was closed", got == -errno.EBADF, f"got {got}")
+
+
 def fuse(program, share):
     device = Device(program, ["--share", share], 2)
     init = fuse_bytes(INIT, 0, struct.pack("<IIII", 7, 36, 0, 0) + bytes(48))
@@ -205,6 +315,8 @@ def fuse(program, share):
     for what, request, want in FUSE:
         got = fuse_ask(device, request)
         test(f"fuse: {what}", got == want, f"got {got}, want {want}")
+    fuse_table(device)
+    fuse_floods(device)
     for room in (0, 8, 15):
         test(f"fuse: {room} bytes for an answer", fuse_ask(device, fuse_bytes(LOOKUP, 1, b"f\0"), room) is None)
     test("fuse: no room for the entry", fuse_ask(device, fuse_bytes(LOOKUP, 1, b"f\0"), 16) == -errno.ERANGE)
@@ -248,11 +360,13 @@ def main():
         with open(os.path.join(share, "f"), "w", encoding="ascii") as f:
             f.write("text")
         for name, options, queues, queue in [("rng", ["--rng"], 1, 0), ("console", ["--console"], 2, 1),
-                                             ("balloon", ["--balloon"], 5, 0), ("vsock rx", ["--vsock", share], 3, 0),
+                                             ("balloon", ["--balloon"], 5, 0), ("balloon deflate", ["--balloon"], 5, 1),
+                                             ("balloon reporting", ["--balloon"], 5, 2), ("vsock rx", ["--vsock", share], 3, 0),
                                              ("vsock tx", ["--vsock", share], 3, 1), ("fs", ["--share", share], 2, 1),
                                              ("fs forget", ["--share", share], 2, 0)]:
             device = Device(program, options, queues)
             rings(name, device, queue)
+            resets(name, device, queue)
             registers(name, device)
             test(f"{name}: ends as it should", device.close() == 0)
         fuse(program, share)

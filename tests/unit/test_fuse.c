@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -582,6 +584,61 @@ static void random_requests_leave_a_server_that_serves(void)
 	rig_close();
 }
 
+/* ---- two queues ---- */
+
+static _Atomic bool stop;
+
+static int serve(struct fuse_worker *worker, uint32_t opcode, const void *body, size_t len, void *reply, size_t room)
+{
+	struct fuse_in_header h = { .len = (uint32_t)(sizeof(h) + len), .opcode = opcode, .nodeid = 1 };
+	struct fuse_out_header o = { 0 };
+	struct iovec out[2] = { { &h, sizeof(h) }, { (void *)body, len } }, in[2] = { { &o, sizeof(o) }, { reply, room } };
+
+	return fuse_serve(worker, out, 2, in, 2) ? o.error : 1;
+}
+
+/* Opens and closes, by another queue than the rest. */
+static void *open_and_close(void *arg)
+{
+	const struct fuse_open_in how = { 0 };
+	struct fuse_open_out opened[20] = { 0 };
+	struct fuse_worker *worker;
+	struct err e;
+
+	if (fuse_worker_new(r.s, &worker, &e) < 0)
+		return NULL;
+	while (!atomic_load(&stop)) {
+		for (int i = 0; i < 20; i++)
+			(void)serve(worker, FUSE_OPENDIR, &how, sizeof(how), &opened[i], sizeof(opened[i]));
+		for (int i = 0; i < 20; i++) {
+			const struct fuse_release_in release = { .fh = opened[i].fh };
+
+			(void)serve(worker, FUSE_RELEASEDIR, &release, sizeof(release), NULL, 0);
+		}
+	}
+	fuse_worker_free(worker);
+	return arg;
+}
+
+/* What is freed under whose feet only a sanitizer tells. */
+static void a_session_that_begins_anew_closes_what_others_close_too(void)
+{
+	pthread_t threads[2];
+	void *done;
+
+	rig_start(false);
+	atomic_store(&stop, false);
+	for (int i = 0; i < 2; i++)
+		expect(pthread_create(&threads[i], NULL, open_and_close, &r) == 0);
+	for (int i = 0; i < 5000; i++)
+		expect(hello() == 0);
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++)
+		expect(pthread_join(threads[i], &done) == 0 && done == &r);
+	expect(lookup(1, "file", NULL) == 0);
+	rig_close();
+}
+
 TAP_MAIN(CASE(a_name_is_one_component_or_refused), CASE(a_symbolic_link_is_never_followed),
 	 CASE(a_create_does_not_follow_or_open_what_is_there), CASE(pipes_and_devices_are_not_opened),
 	 CASE(what_the_guest_makes_up_is_nobodys), CASE(a_forgotten_number_comes_back_as_another),
@@ -591,4 +648,5 @@ TAP_MAIN(CASE(a_name_is_one_component_or_refused), CASE(a_symbolic_link_is_never
 	 CASE(an_answer_that_does_not_fit_is_an_error), CASE(reading_a_directory_into_little_room_ends),
 	 CASE(attributes_of_the_host_stay_the_hosts), CASE(an_attributes_value_is_not_longer_than_the_request),
 	 CASE(nothing_is_served_before_init_and_an_old_one_is_refused), CASE(the_limits_hold),
-	 CASE(a_read_only_share_is_not_changed), CASE(random_requests_leave_a_server_that_serves))
+	 CASE(a_read_only_share_is_not_changed), CASE(random_requests_leave_a_server_that_serves),
+	 CASE(a_session_that_begins_anew_closes_what_others_close_too))

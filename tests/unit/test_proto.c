@@ -43,7 +43,7 @@ static void messages_come_as_they_were_sent(void)
 		put(&w, 2, 8, big, 200000);
 		put(&w, 3, 0, "abc", 3);
 		carry(&w, &r, step);
-		expect(frame_next(&r, &m, &e) == 1 && m.type == 1 && m.id == 7 && m.len == 0);
+		expect(frame_next(&r, &m, &e) == 1 && m.type == 1 && m.id == 7 && m.len == 0 && m.data);
 		expect(frame_next(&r, &m, &e) == 1 && m.type == 2 && m.len == 200000 && memcmp(m.data, big, m.len) == 0);
 		expect(frame_next(&r, &m, &e) == 1 && m.type == 3 && m.len == 3 && memcmp(m.data, "abc", 3) == 0);
 		expect(frame_next(&r, &m, &e) == 0 && !frame_torn(&r));
