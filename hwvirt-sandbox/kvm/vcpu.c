@@ -63,7 +63,7 @@ static void kick_all(struct vcpu_set *s, enum vcpu_request why)
 	s->request = why;
 	for (unsigned i = 0; i < s->n_threads; i++) {
 		__atomic_store_n(&s->cpus[i].run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-		pthread_kill(s->cpus[i].thread, SIGRTMIN);
+		pthread_kill(s->cpus[i].thread, SIGUSR1);
 	}
 	pthread_cond_broadcast(&s->changed);
 }
@@ -239,7 +239,7 @@ int vcpu_set_start(struct vcpu_set *s, struct err *e)
 	struct vm_end end;
 	int r;
 
-	if (sigaction(SIGRTMIN, &sa, NULL) < 0)
+	if (sigaction(SIGUSR1, &sa, NULL) < 0)
 		return err_errno(e, "processors: sigaction");
 	pthread_mutex_lock(&s->lock);
 	r = start_threads(s);

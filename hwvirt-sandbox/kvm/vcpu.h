@@ -55,7 +55,7 @@ struct vcpu_set {
 must_check int vcpu_set_init(struct vcpu_set *s, const struct kvm_vm *vm, unsigned n, const struct bus *pio, const struct bus *mmio,
 			     struct err *e);
 
-/* Lets them run; the first one begins where its registers say, the others when it starts them. SIGRTMIN becomes ours. */
+/* Lets them run; the first one begins where its registers say, the others when it starts them. SIGUSR1 becomes ours. */
 must_check int vcpu_set_start(struct vcpu_set *s, struct err *e);
 
 /* Returns when none runs, each with its last access complete. ESRCH when the machine has ended. */

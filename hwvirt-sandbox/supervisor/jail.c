@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { RULES_MAX = 8 };
+enum { RULES_MAX = 12 };
 #define NAMESPACES (SYS_CLONE_NEWNS | SYS_CLONE_NEWNET | SYS_CLONE_NEWIPC | SYS_CLONE_NEWUTS | SYS_CLONE_NEWCGROUP)
 
 static int new_tmpfs(struct err *e)

@@ -6,7 +6,9 @@
 #pragma once
 #include "base/err.h"
 
+#include <fcntl.h>
 #include <stdint.h>
+#include <sys/mman.h>
 
 enum { JAIL_USER = 65534 }; /* nobody's */
 
@@ -19,10 +21,17 @@ struct jail {
 	uint64_t caps;                 /* bits; 0: none, and it becomes JAIL_USER */
 };
 
+/* Of the supervisor (loop.c), the machine and the file server (machine.c), and of what stands for a process of exec's (exec.c). */
+extern const struct jail supervisor_jail, machine_jail, file_jail, exec_jail;
+
 /* Threads, and nothing else, of clone(2); clone3(2), whose flags a filter cannot see, is refused, so that libc takes the other. */
 #define JAIL_THREADS    { "clone", 0, 0x7e0300ff, 0x10000 } /* CLONE_THREAD, no CLONE_NEW* */
 #define JAIL_IOCTLS(of) { "ioctl", 1, 0xff00, (uint64_t)(of) << 8 } /* of a type */
 #define JAIL_PRCTL(of)  { "prctl", 0, UINT32_MAX, (of) }
+/* Commands 0 to 7: flags, and record locks; and a copy. Not the one that names who is to get a signal, and which. */
+#define JAIL_FCNTL      { "fcntl", 1, UINT32_MAX - 7, 0 }, { "fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC }
+/* Memory, but none that holds code. */
+#define JAIL_MEMORY     { "mmap", 2, PROT_EXEC, 0 }, { "mprotect", 2, PROT_EXEC, 0 }
 
 /* Own mount, network, ipc, uts and cgroup namespaces; the root is a new file system, of which it returns a descriptor: writable, and
  * attached at `cover`, until jail_change_root(). */

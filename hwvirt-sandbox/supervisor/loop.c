@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/retry.h"
+#include "hwvirt-sandbox/supervisor/jail.h"
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 
@@ -25,6 +27,22 @@ enum {
 struct turn {
 	struct pollfd v[AT_REST + 2 * RELAY_MAX];
 };
+
+/* What this directory's files call once the machine runs: streams, frames, control.sock, the end of the machine. Supervisors of
+ * others are processes of the same user: none gets at another. */
+/* clang-format off */
+static const char *const supervisor_calls[] = {
+	"read", "readv", "pread64", "write", "writev", "close", "dup", "fstat", "newfstatat", "lseek", "poll", "ppoll",
+	"accept4", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown", "getsockopt", "setsockopt",
+	"pidfd_send_signal", "wait4", "getpid", "getrandom", "clock_gettime",
+	"munmap", "mremap", "madvise", "brk", "futex",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "exit", "exit_group", NULL
+};
+static const struct jail_call supervisor_rules[] = {
+	{ "ioctl", 1, UINT32_MAX, TIOCGWINSZ }, JAIL_PRCTL(PR_SET_PDEATHSIG), JAIL_FCNTL, JAIL_MEMORY, { 0 }
+};
+/* clang-format on */
+const struct jail supervisor_jail = { .calls = supervisor_calls, .rules = supervisor_rules };
 
 /* The last words of a kernel that panics are worth keeping; the rest is not. */
 static void hear_console(struct supervisor *s)

@@ -5,6 +5,7 @@
 #include "base/chan.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/proc_fs.h"
 #include "base/retry.h"
@@ -32,7 +33,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { GUEST_CID = 3, WHY_MAX = 400 };
+enum { GUEST_CID = 3, WHY_MAX = 400, PASSED_MAX = 2 };
 
 struct devices {
 	struct virtio_rng rng;
@@ -48,7 +49,7 @@ struct devices {
 /* What fuse/ and virtio/fs_serve.c call, and musl for threads. Nothing that makes a socket, a process or a mount. */
 /* clang-format off */
 static const char *const file_calls[] = {
-	"openat", "openat2", "open", "open_by_handle_at", "name_to_handle_at", "close", "fcntl", "lseek", "dup",
+	"openat", "openat2", "open", "open_by_handle_at", "name_to_handle_at", "close", "lseek", "dup",
 	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2", "copy_file_range",
 	"fstat", "newfstatat", "statx", "fstatfs", "getdents64", "readlinkat", "faccessat", "faccessat2",
 	"mkdirat", "mknodat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "umask", "fchdir",
@@ -57,14 +58,14 @@ static const char *const file_calls[] = {
 	"removexattr", "lremovexattr", "fremovexattr",
 	"capget", "capset", "setfsuid", "setfsgid", "geteuid", "getegid",
 	"eventfd2", "poll", "ppoll", "sendto", "recvfrom",
-	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "sched_yield",
+	"munmap", "mremap", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "sched_yield",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "clock_gettime", "exit", "exit_group", NULL
 };
 static const struct jail_call file_rules[] = {
-	JAIL_THREADS, { "unshare", 0, UINT32_MAX, CLONE_FS }, JAIL_PRCTL(PR_SET_NAME), { 0 }
+	JAIL_THREADS, { "unshare", 0, UINT32_MAX, CLONE_FS }, JAIL_PRCTL(PR_SET_NAME), JAIL_FCNTL, JAIL_MEMORY, { 0 }
 };
 /* clang-format on */
-static const struct jail file_jail = {
+const struct jail file_jail = {
 	.calls = file_calls,
 	.rules = file_rules,
 	.caps = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER |
@@ -94,11 +95,7 @@ static int serve(const struct vm_plan *p, const struct virtio_fs_peer *peer, con
 	static const struct fuse_options o = {
 		.cache = FUSE_CACHE_AUTO, .inodes_max = 1 << 20, .fds_max = 4096, .files_max = 65536
 	};
-	int keep[VIRTIO_QUEUES_MAX + 3] = { peer->channel_fd, peer->remote.call_fd, parent->fd };
-
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		keep[3 + i] = i < peer->n_queues ? peer->remote.kick_fd[i] : -EBADF;
-	int r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), e);
+	int r = virtio_fs_keep_alone(peer, parent->fd, e);
 	auto_fd int share = r < 0 ? r : enter_share(p, e);
 
 	if (share < 0)
@@ -204,21 +201,22 @@ static int add_devices(struct vmm *v, const struct vm_plan *p, struct devices *d
 	return r < 0 ? r : vmm_add(v, &d->vsock.device, e);
 }
 
-/* What vmm.c and the devices call, and musl for threads: see vmm.c. */
+/* What vmm.c and the devices call, and musl for threads: see vmm.c. The signal is for the threads of processors; all whom it could
+ * reach are in the pid namespace of the machine. */
 /* clang-format off */
 static const char *const machine_calls[] = {
-	"read", "readv", "pread64", "preadv", "write", "writev", "close", "fcntl", "fstat", "lseek", "fallocate", "getrandom",
+	"read", "readv", "pread64", "preadv", "write", "writev", "close", "fstat", "lseek", "fallocate", "getrandom",
 	"epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "eventfd2",
 	"socketpair", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown",
-	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "getpid",
-	"tkill", "tgkill", "sched_yield",
+	"munmap", "mremap", "madvise", "brk", "futex", "set_robust_list", "set_tid_address", "gettid", "getpid", "sched_yield",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "clock_gettime", "exit", "exit_group", NULL
 };
 static const struct jail_call machine_rules[] = {
-	JAIL_THREADS, JAIL_IOCTLS(KVMIO), JAIL_PRCTL(PR_SET_NAME), JAIL_PRCTL(PR_SET_PDEATHSIG), { 0 }
+	JAIL_THREADS, JAIL_IOCTLS(KVMIO), JAIL_PRCTL(PR_SET_NAME), JAIL_PRCTL(PR_SET_PDEATHSIG), JAIL_FCNTL, JAIL_MEMORY,
+	{ "tkill", 1, UINT32_MAX, SIGUSR1 }, { "tgkill", 2, UINT32_MAX, SIGUSR1 }, { 0 }
 };
 /* clang-format on */
-static const struct jail machine_jail = { .calls = machine_calls, .rules = machine_rules };
+const struct jail machine_jail = { .calls = machine_calls, .rules = machine_rules };
 
 static int run(const struct machine_config *m, struct devices *d, struct vm_end *end, struct err *e)
 {
@@ -266,6 +264,8 @@ static _Noreturn void become_machine(const struct machine_config *m, struct devi
 	proc_reset_signals(0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_NAME, "drupe-machine");
+	/* The log's descriptor goes with the others, and its number will be something else's. */
+	(void)log_set_sink((struct log_sink){ 0 });
 	int r = fd_close_others(3, keep, sizeof(keep) / sizeof(keep[0]), &e);
 
 	if (r >= 0)
@@ -279,7 +279,7 @@ static _Noreturn void become_machine(const struct machine_config *m, struct devi
 }
 
 /* The process, with its ends of channel and console. */
-static int start(const struct machine_config *c, int channel, int console, pid_t *pid, struct err *e)
+static int start(const struct machine_config *c, int channel, int console, struct machine *out, struct err *e)
 {
 	struct devices *d = calloc(1, sizeof(*d));
 
@@ -287,18 +287,18 @@ static int start(const struct machine_config *c, int channel, int console, pid_t
 		return err_set(e, ENOMEM, "virtual machine: out of memory");
 	d->channel = channel;
 	d->console_fd = console;
-	*pid = sys_unshare(SYS_CLONE_NEWPID) < 0 ? -1 : fork();
-	if (*pid == 0)
+	out->pid = sys_unshare(SYS_CLONE_NEWPID) < 0 ? -1 : fork();
+	if (out->pid == 0)
 		become_machine(c, d);
 	free(d);
-	return *pid < 0 ? err_errno(e, "the virtual machine's process") : 0;
+	out->pidfd = out->pid < 0 ? -1 : sys_pidfd_open(out->pid);
+	/* Without it the other end of the channel, which goes with us, is its end. */
+	return out->pidfd < 0 ? err_errno(e, "the virtual machine's process") : 0;
 }
 
 int machine_start(const struct machine_config *c, struct machine *out, struct err *e)
 {
 	int ends[2];
-	pid_t pid = -1;
-
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(e, "socketpair");
 	auto_fd int channel = ends[0], its_channel = ends[1];
@@ -306,24 +306,27 @@ int machine_start(const struct machine_config *c, struct machine *out, struct er
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, "pipe");
 	auto_fd int console = ends[0], its_console = ends[1];
-	int r = start(c, its_channel, its_console, &pid, e);
+	int r = start(c, its_channel, its_console, out, e);
 
-	if (r < 0)
-		return r;
-	*out = (struct machine){ .pid = pid, .channel = take_fd(&channel), .console = take_fd(&console) };
-	return 0;
+	out->channel = take_fd(&channel);
+	out->console = take_fd(&console);
+	return r;
 }
 
 /* ---- the supervisor's side ---- */
 
+/* One descriptor is a connection; who sends more than that sends nothing. */
 static int passed_fd(struct msghdr *m)
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	int fd = -1;
+	size_t n = c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+	int fds[PASSED_MAX] = { -1, -1 };
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+	if (n)
+		memcpy(fds, CMSG_DATA(c), (n < PASSED_MAX ? n : PASSED_MAX) * sizeof(int));
+	for (size_t i = 0; n > 1 && i < PASSED_MAX; i++)
+		close_fd(&fds[i]);
+	return fds[0];
 }
 
 static bool printable(const char *s)
@@ -336,9 +339,13 @@ static bool printable(const char *s)
 
 int machine_hear(struct machine *m, int *conn, struct err *e)
 {
-	char text[WHY_MAX] = "", control[CMSG_SPACE(sizeof(int))];
+	char text[WHY_MAX] = "";
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(PASSED_MAX * sizeof(int))];
+	} control = { 0 };
 	struct iovec v = { text, sizeof(text) - 1 };
-	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr h = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.room) };
 	ssize_t n = RETRY(recvmsg(m->channel, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 
 	if (n < 0 && errno == EAGAIN)
@@ -351,6 +358,9 @@ int machine_hear(struct machine *m, int *conn, struct err *e)
 		*conn = take_fd(&fd);
 		return 1;
 	}
+	/* We have no descriptor left for it: the guest sees its connection end, and may try again. */
+	if (h.msg_flags & MSG_CTRUNC || h.msg_controllen)
+		return 0;
 	return err_set(e, EPIPE, "the virtual machine has ended: %s", printable(text) ? text : "for no reason it could tell");
 }
 
@@ -360,7 +370,8 @@ void machine_end(struct machine *m)
 	close_fd(&m->console);
 	if (m->pid <= 0)
 		return;
-	(void)kill(m->pid, SIGKILL);
-	(void)waitpid(m->pid, NULL, 0);
+	if (sys_pidfd_send_signal(m->pidfd, SIGKILL) == 0)
+		(void)waitpid(m->pid, NULL, 0);
+	close_fd(&m->pidfd);
 	m->pid = 0;
 }

@@ -77,19 +77,6 @@ static int open_kernel(const struct vm_plan *p, struct arena *a, struct err *e)
 	return fd < 0 ? err_errno(e, "guest kernel %s", path) : fd;
 }
 
-/* What this directory's files call after that: streams, frames, control.sock, the end of the machine. */
-/* clang-format off */
-static const char *const supervisor_calls[] = {
-	"read", "readv", "pread64", "write", "writev", "close", "dup", "fcntl", "fstat", "newfstatat", "lseek", "poll", "ppoll",
-	"accept4", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown", "setsockopt",
-	"kill", "wait4", "getpid", "getrandom", "clock_gettime",
-	"mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex",
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "exit", "exit_group", NULL
-};
-static const struct jail_call supervisor_rules[] = { { "ioctl", 1, UINT32_MAX, TIOCGWINSZ }, JAIL_PRCTL(PR_SET_PDEATHSIG), { 0 } };
-/* clang-format on */
-static const struct jail supervisor_jail = { .calls = supervisor_calls, .rules = supervisor_rules };
-
 static int start_machine(struct supervisor *s, const struct vm_plan *p, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
@@ -296,7 +283,7 @@ static void supervisor_init(struct supervisor *s, char **argv)
 	s->chan.fd = inherited_fd(argv[2]);
 	s->dir_fd = inherited_fd(argv[3]);
 	s->listen_fd = inherited_fd(argv[4]);
-	s->control = s->control_listen = s->machine.channel = s->machine.console = -1;
+	s->control = s->control_listen = s->machine.channel = s->machine.console = s->machine.pidfd = -1;
 	for (size_t i = 0; i < UNNAMED_MAX; i++)
 		s->unnamed[i].fd = -1;
 	for (size_t i = 0; i < CLIENTS_MAX; i++)

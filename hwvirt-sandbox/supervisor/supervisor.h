@@ -28,7 +28,7 @@ struct machine_config {
 };
 struct machine {
 	pid_t pid;
-	int channel, console; /* owned; console: what the guest's kernel says */
+	int pidfd, channel, console; /* owned; console: what the guest's kernel says */
 };
 must_check int machine_start(const struct machine_config *c, struct machine *out, struct err *e);
 
