@@ -1,5 +1,5 @@
-/* vmm exec ID BUNDLE CHAN DIR PROCESS KEYRING: descriptors of the channel to `drupe exec`, of the state directory, of the process
- * as JSON; "1" for no new keyring.
+/* vmm exec ID BUNDLE CHAN DIR PROCESS KEYRING USER CGROUP...: descriptors of the channel to `drupe exec`, of the state directory,
+ * of the process as JSON; "1" for no new keyring; "=" and a user by its name in the guest, else ""; cgroups below the container's.
  *
  * To `drupe exec`, and to whoever signals it, it is the process that is added: it holds a joiner's conversation (init/init.h), and
  * ends as the guest's process does. That one's plan and streams go to the supervisor, over a connection that lives as long as the
@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "container/control.h"
+#include "hwvirt-sandbox/supervisor/jail.h"
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -29,10 +30,10 @@ struct proxy {
 	const char *id, *bundle;
 	struct arena arena;
 	struct chan chan;
-	int dir_fd, process_fd, signals, control;
+	int dir_fd, process_fd, plan_fd, signals, control;
 	bool no_new_keyring;
 	struct proc proc;
-	struct exec_plan plan;
+	struct msg_exec request; /* its plan, and what the guest has to know besides */
 };
 
 int inherited_fd(const char *text)
@@ -90,23 +91,50 @@ static int make_plan(struct proxy *x, struct err *e)
 	if (r != 0)
 		return r;
 	vm_guest_host(&guest);
-	r = plan_exec(vm.guest, process, &o, &guest, &x->arena, &x->plan, e);
-	return r < 0 ? r : guest_exec_check(&x->plan, e);
+	r = plan_exec(vm.guest, process, &o, &guest, &x->arena, &x->request.plan, e);
+	return r < 0 ? r : guest_exec_check(&x->request.plan, e);
 }
 
 /* ---- before the start ---- */
 
 static int open_streams(struct proxy *x, struct err *e)
 {
-	bool terminal = x->plan.proc.terminal;
+	bool terminal = x->request.plan.proc.terminal;
 	int m = -1, r = setsid() < 0 ? err_errno(e, "setsid") : streams_of_ours(&x->proc, !terminal, e);
 
 	if (r < 0 || !terminal)
 		return r;
-	r = streams_console(&x->proc, &m, e);
+	r = streams_console(&x->proc, &x->request.plan.proc, &m, e);
 	auto_fd int master = m;
 
 	return r < 0 ? r : chan_send(&x->chan, MSG_CONSOLE, NULL, 0, master, e);
+}
+
+/* What is called from there on. */
+/* clang-format off */
+static const char *const exec_calls[] = {
+	"read", "write", "close", "poll", "ppoll", "sendmsg", "recvmsg", "setsockopt",
+	"munmap", "mremap", "madvise", "brk", "futex",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "clock_gettime", "exit", "exit_group", NULL
+};
+static const struct jail_call exec_rules[] = {
+	{ "ioctl", 1, UINT32_MAX, TIOCGWINSZ }, JAIL_PRCTL(PR_SET_PDEATHSIG), JAIL_MEMORY, { 0 }
+};
+/* clang-format on */
+const struct jail exec_jail = { .calls = exec_calls, .rules = exec_rules };
+
+/* All that is opened is open: what is left is the conversation. */
+static int enter_jail(struct proxy *x, struct err *e)
+{
+	x->plan_fd = sys_memfd_create("plan", SYS_MFD_CLOEXEC);
+	if (x->plan_fd < 0)
+		return err_errno(e, "memfd_create");
+	x->control = control_connect(x->dir_fd, e);
+	if (x->control < 0)
+		return x->control;
+	close_fd(&x->dir_fd);
+	close_fd(&x->process_fd);
+	return jail_process(&exec_jail, x->chan.fd, e);
 }
 
 /* The plan, as a file that the supervisor reads. */
@@ -115,18 +143,16 @@ static int write_plan(struct proxy *x, struct err *e)
 	struct strbuf b = STRBUF(&x->arena);
 	struct codec c = codec_encoder(&b);
 	struct winsize size;
-	auto_fd int fd = sys_memfd_create("plan", SYS_MFD_CLOEXEC);
 
 	if (x->proc.terminal >= 0 && ioctl(x->proc.terminal, TIOCGWINSZ, &size) == 0) {
-		x->plan.proc.rows = size.ws_row;
-		x->plan.proc.cols = size.ws_col;
+		x->request.plan.proc.rows = size.ws_row;
+		x->request.plan.proc.cols = size.ws_col;
 	}
-	codec_exec_plan(&c, &x->plan);
-	int r = fd < 0 ? err_errno(e, "memfd_create") : codec_end(&c, "exec", e);
+	x->request.streams = x->proc.streams;
+	codec_exec(&c, &x->request);
+	int r = codec_end(&c, "exec", e);
 
-	if (r == 0)
-		r = fd_write_all(fd, b.text, b.len, e);
-	return r < 0 ? r : take_fd(&fd);
+	return r < 0 ? r : fd_write_all(x->plan_fd, b.text, b.len, e);
 }
 
 static int ask(struct proxy *x, struct err *e)
@@ -134,19 +160,19 @@ static int ask(struct proxy *x, struct err *e)
 	static struct control_packet q;
 	int fds[CONTROL_FDS_MAX];
 	unsigned n = 1;
-	auto_fd int plan = write_plan(x, e);
+	int r = write_plan(x, e);
 
-	if (plan < 0)
-		return plan;
+	if (r < 0)
+		return r;
 	q = (struct control_packet){ .type = CONTROL_EXEC, .a = (int32_t)x->proc.streams };
-	fds[0] = plan;
+	fds[0] = x->plan_fd;
 	if (x->proc.terminal >= 0)
 		fds[n++] = x->proc.terminal;
 	for (int i = 0; i < 3; i++)
 		if (x->proc.streams & 1u << i)
 			fds[n++] = x->proc.fd[i];
-	int r = control_ask(x->control, &q, fds, n, e);
-
+	r = control_ask(x->control, &q, fds, n, e);
+	close_fd(&x->plan_fd);
 	for (int i = 0; i < 3; i++)
 		close_fd(&x->proc.fd[i]);
 	return r;
@@ -161,8 +187,8 @@ static int begin(struct proxy *x, struct err *e)
 	if (r == 0)
 		r = open_streams(x, e);
 	if (r == 0)
-		r = x->control = control_connect(x->dir_fd, e);
-	if (r >= 0)
+		r = enter_jail(x, e);
+	if (r == 0)
 		r = chan_send(&x->chan, MSG_READY, NULL, 0, -1, e);
 	if (r == 0)
 		r = chan_expect(&x->chan, MSG_START, NULL, 0, NULL, e);
@@ -222,7 +248,9 @@ int exec_proxy(char **argv)
 		.dir_fd = inherited_fd(argv[3]),
 		.process_fd = inherited_fd(argv[4]),
 		.no_new_keyring = str_eq(argv[5], "1"),
+		.request = { .user = *argv[6] ? argv[6] + 1 : NULL, .cgroups = argv[7] ? argv + 7 : NULL },
 		.control = -1,
+		.plan_fd = -1,
 		.proc = { .fd = { -1, -1, -1 }, .terminal = -1 },
 	};
 	(void)prctl(PR_SET_NAME, "drupe-vm-exec");

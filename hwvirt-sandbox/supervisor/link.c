@@ -1,5 +1,5 @@
 /* One question at a time: link_ask() turns the loop until the answer is there, so all else goes on meanwhile. An agent that does
- * not answer in time is lost. */
+ * not answer in time, or takes no questions, is lost. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -7,6 +7,7 @@
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -49,20 +50,33 @@ static int take_exit(struct supervisor *s, const struct message *m, struct err *
 	return r;
 }
 
-/* Its text is the guest's: only what can be printed is passed on. */
-static int take_log(const struct message *m, struct err *e)
+/* A text is the guest's: only what can be printed is passed on. */
+static void clean(char *text)
+{
+	for (char *c = text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
+/* Whoever keeps the log must not keep all that a guest may say. */
+static bool too_much(struct supervisor *s)
+{
+	if (s->logged < LOGS_MAX && ++s->logged == LOGS_MAX)
+		log_warn("the guest logs too much: no more of that is passed on");
+	return s->logged == LOGS_MAX;
+}
+
+static int take_log(struct supervisor *s, const struct message *m, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct msg_log l = { 0 };
 	int r = message_decode(m, &a, codec_log, &l, e);
 
-	if (r < 0)
+	if (r < 0 || too_much(s))
 		return r;
 	char *text = arena_strndup(&a, l.text, strnlen(l.text, 500));
 
-	for (char *c = text; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	clean(text);
 	log_put(l.level <= LOG_LEVEL_WARNING ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "guest: %s", text);
 	return 0;
 }
@@ -89,7 +103,9 @@ static int take(struct supervisor *s, const struct message *m, struct err *e)
 	}
 	if (m->type == PROTO_EXIT)
 		return take_exit(s, m, e);
-	return m->type == PROTO_LOG ? take_log(m, e) : 0;
+	if (m->type == PROTO_OOM)
+		serve_oom(s);
+	return m->type == PROTO_LOG ? take_log(s, m, e) : 0;
 }
 
 void link_hear(struct supervisor *s)
@@ -136,33 +152,45 @@ static int refused(const struct message *answer, struct arena *a, struct err *e)
 
 	if (r < 0)
 		return r;
+	clean(why.text);
 	*e = why;
 	return e->code > 0 ? -e->code : err_set(e, EPROTO, "the agent refuses without a reason");
 }
 
-int link_ask(struct supervisor *s, enum proto_type type, const struct strbuf *payload, struct arena *a, struct message *answer,
-	     struct err *e)
+static int ask_within(struct supervisor *s, int limit_ms, enum proto_type type, const struct strbuf *payload, struct arena *a,
+		      struct message *answer, struct err *e)
 {
 	if (s->asking)
 		return err_set(e, EBUSY, "%s: another request is under way", proto_name(type));
 	if (s->lost)
 		return is_lost(s, e);
+	if (payload->len > PROTO_TO_AGENT_MAX)
+		return err_set(e, E2BIG, "%s: %zu bytes are more than the guest's agent takes", proto_name(type), payload->len);
 	int r = session_ask(&s->session, type, &s->asked_id, e);
 
-	if (r == 0)
-		r = frame_put(&s->writer, (uint16_t)type, s->asked_id, payload->text, payload->len, e);
 	if (r < 0)
 		return r;
+	r = frame_put(&s->writer, (uint16_t)type, s->asked_id, payload->text, payload->len, e);
+	if (r < 0) {
+		link_lose(s, e);
+		return r;
+	}
 	s->asking = true;
 	s->answered = 0;
 	s->answer_arena = a;
-	r = wait_for_answer(s, clock_ms() + ANSWER_MS, e);
+	r = wait_for_answer(s, clock_ms() + limit_ms, e);
 	s->asking = false;
 	if (r < 0)
 		link_lose(s, e);
 	else
 		*answer = s->answer;
 	return r == 0 && s->answered == PROTO_ERROR ? refused(&s->answer, a, e) : r;
+}
+
+int link_ask(struct supervisor *s, enum proto_type type, const struct strbuf *payload, struct arena *a, struct message *answer,
+	     struct err *e)
+{
+	return ask_within(s, s->answer_ms, type, payload, a, answer, e);
 }
 
 int link_plain(struct supervisor *s, enum proto_type type, struct err *e)
@@ -245,8 +273,10 @@ int link_signal(struct supervisor *s, uint32_t proc, int sig, bool all, struct e
 	struct msg_signal m = { .proc = proc, .sig = (uint32_t)sig, .all = all };
 	struct message answer;
 
+	int limit_ms = proc == 0 && sig == SIGTERM && TERM_MS < s->answer_ms ? TERM_MS : s->answer_ms;
+
 	codec_signal(&c, &m);
-	return link_ask(s, PROTO_SIGNAL, &b, &a, &answer, e);
+	return ask_within(s, limit_ms, PROTO_SIGNAL, &b, &a, &answer, e);
 }
 
 int link_winsize(struct supervisor *s, uint32_t proc, uint16_t rows, uint16_t cols, struct err *e)
@@ -261,13 +291,15 @@ int link_winsize(struct supervisor *s, uint32_t proc, uint16_t rows, uint16_t co
 	return link_ask(s, PROTO_WINSIZE, &b, &a, &answer, e);
 }
 
-int link_exec(struct supervisor *s, const struct exec_plan *plan, struct proc *p, struct err *e)
+int link_exec(struct supervisor *s, const struct msg_exec *asked, struct proc *p, struct err *e)
 {
 	auto_arena struct arena a = { 0 };
 	struct strbuf b = STRBUF(&a);
 	struct codec c = codec_encoder(&b);
-	struct msg_exec m = { .proc = s->session.next_proc, .streams = p->streams, .plan = *plan };
+	struct msg_exec m = *asked;
 
+	m.proc = s->session.next_proc;
+	m.streams = p->streams;
 	codec_exec(&c, &m);
 	int r = codec_end(&c, "exec", e);
 

@@ -24,6 +24,7 @@ enum {
 	AT_CLIENT = AT_UNNAMED + UNNAMED_MAX,
 	AT_REST = AT_CLIENT + CLIENTS_MAX
 };
+enum { OUT_MAX = 8 << 20, CONSOLE_READS_MAX = 128 }; /* twice what a pipe holds */
 struct turn {
 	struct pollfd v[AT_REST + 2 * RELAY_MAX];
 };
@@ -44,8 +45,23 @@ static const struct jail_call supervisor_rules[] = {
 /* clang-format on */
 const struct jail supervisor_jail = { .calls = supervisor_calls, .rules = supervisor_rules };
 
-/* The last words of a kernel that panics are worth keeping; the rest is not. */
-static void hear_console(struct supervisor *s)
+void supervisor_init(struct supervisor *s)
+{
+	*s = (struct supervisor){
+		.chan = { -1 }, .dir_fd = -1, .listen_fd = -1, .signals = -1, .stderr_fd = -1, .answer_ms = ANSWER_MS
+	};
+	s->control = s->control_listen = s->machine.channel = s->machine.console = s->machine.pidfd = -1;
+	for (size_t i = 0; i < UNNAMED_MAX; i++)
+		s->unnamed[i].fd = -1;
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		s->clients[i].fd = -1;
+	relays_init(&s->relays);
+	frame_reader_init(&s->reader, PROTO_TO_HOST_MAX);
+	frame_writer_init(&s->writer, OUT_MAX);
+}
+
+/* The last words of a kernel that panics are worth keeping; the rest is not. False: it says no more for now. */
+static bool hear_console(struct supervisor *s)
 {
 	char b[CONSOLE_TAIL];
 	ssize_t n = RETRY(read(s->machine.console, b, sizeof(b)));
@@ -53,7 +69,7 @@ static void hear_console(struct supervisor *s)
 	if (n == 0)
 		close_fd(&s->machine.console);
 	if (n <= 0)
-		return;
+		return false;
 	size_t keep = CONSOLE_TAIL - (size_t)n;
 
 	if (s->n_tail > keep) {
@@ -62,6 +78,13 @@ static void hear_console(struct supervisor *s)
 	}
 	memcpy(s->tail + s->n_tail, b, (size_t)n);
 	s->n_tail += (size_t)n;
+	return true;
+}
+
+void loop_hear_console(struct supervisor *s)
+{
+	for (int i = 0; i < CONSOLE_READS_MAX && s->machine.console >= 0 && hear_console(s); i++)
+		;
 }
 
 static void hear_machine(struct supervisor *s)
@@ -113,19 +136,23 @@ static nfds_t watch(struct supervisor *s, struct turn *t, int wait)
 	return relays_watch(&s->relays, t->v, AT_REST);
 }
 
-static void flush(struct supervisor *s)
+/* False: the agent was lost by it, which whoever turns the loop waits for. */
+static bool flush(struct supervisor *s)
 {
 	struct err e;
 
-	if (s->control >= 0 && frame_waiting(&s->writer) && frame_flush(&s->writer, s->control, &e) < 0)
-		link_lose(s, &e);
+	if (s->control < 0 || !frame_waiting(&s->writer) || frame_flush(&s->writer, s->control, &e) >= 0)
+		return true;
+	link_lose(s, &e);
+	return false;
 }
 
 int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e)
 {
 	struct turn t;
 
-	flush(s);
+	if (!flush(s))
+		return 0;
 	/* An end that is to be told waits for output that may never end. */
 	if (!s->asking && serve_exits(s) && (timeout_ms < 0 || timeout_ms > 100))
 		timeout_ms = 100;
@@ -141,7 +168,7 @@ int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e)
 		if (t.v[AT_UNNAMED + i].revents)
 			streams_name(s, &s->unnamed[i]);
 	if (t.v[AT_CONSOLE].revents)
-		hear_console(s);
+		(void)hear_console(s);
 	if (t.v[AT_CONTROL].revents & ~POLLOUT)
 		link_hear(s);
 	if (t.v[AT_MACHINE].revents)

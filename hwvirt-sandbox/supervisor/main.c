@@ -1,5 +1,5 @@
 /* vmm supervise ID BUNDLE CHAN DIR LISTEN: descriptors of the channel to the runtime, of the container's state directory, and of
- * start.sock (-1 for run). vmm exec ID BUNDLE CHAN DIR PROCESS KEYRING: see exec.c. Started by container/backend_vm.c. */
+ * start.sock (-1 for run). vmm exec ...: see exec.c. Started by container/backend_vm.c. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -19,8 +19,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-
-enum { OUT_MAX = 8 << 20 };
 
 struct inputs {
 	const char *bundle;
@@ -102,6 +100,8 @@ static int start_machine(struct supervisor *s, const struct vm_plan *p, struct e
 static int explain(struct supervisor *s, struct err *e)
 {
 	struct err why = *e;
+
+	loop_hear_console(s);
 	size_t from = s->n_tail > 200 ? s->n_tail - 200 : 0;
 	char text[201] = "";
 
@@ -130,9 +130,9 @@ static int boot(struct supervisor *s, const struct vm_plan *p, struct err *e)
 
 /* ---- the conversation with the runtime, in init's place ---- */
 
-static int pass_console(struct supervisor *s, struct proc *p, struct err *e)
+static int pass_console(struct supervisor *s, const struct proc_plan *of, struct proc *p, struct err *e)
 {
-	int m = -1, r = streams_console(p, &m, e);
+	int m = -1, r = streams_console(p, of, &m, e);
 	auto_fd int master = m;
 
 	return r < 0 ? r : chan_send(&s->chan, MSG_CONSOLE, NULL, 0, master, e);
@@ -160,7 +160,7 @@ static int create(struct supervisor *s, const struct inputs *in, struct err *e)
 	if (r == 0)
 		r = streams_of_ours(&p, !terminal, e);
 	if (r == 0 && terminal)
-		r = pass_console(s, &p, e);
+		r = pass_console(s, &in->guest.proc, &p, e);
 	if (r == 0)
 		r = s->control_listen = control_listen(s->dir_fd, e);
 	if (r >= 0)
@@ -277,29 +277,18 @@ static void put_log(void *ctx, enum log_level level, const char *text)
 	(void)text; /* nobody listens once the runtime is gone */
 }
 
-static void supervisor_init(struct supervisor *s, char **argv)
-{
-	s->id = argv[0];
-	s->chan.fd = inherited_fd(argv[2]);
-	s->dir_fd = inherited_fd(argv[3]);
-	s->listen_fd = inherited_fd(argv[4]);
-	s->control = s->control_listen = s->machine.channel = s->machine.console = s->machine.pidfd = -1;
-	for (size_t i = 0; i < UNNAMED_MAX; i++)
-		s->unnamed[i].fd = -1;
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		s->clients[i].fd = -1;
-	relays_init(&s->relays);
-	frame_reader_init(&s->reader, PROTO_TO_HOST_MAX);
-	frame_writer_init(&s->writer, OUT_MAX);
-}
-
 static int supervise(char **argv)
 {
 	static struct supervisor s;
 	struct inputs in = { .bundle = argv[1] };
 	struct err e;
 
-	supervisor_init(&s, argv);
+	supervisor_init(&s);
+	s.id = argv[0];
+	s.chan.fd = inherited_fd(argv[2]);
+	s.dir_fd = inherited_fd(argv[3]);
+	s.listen_fd = inherited_fd(argv[4]);
+	s.guest = &in.guest;
 	(void)prctl(PR_SET_NAME, "drupe-vm");
 	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_errno(&e, "prctl") : (s.signals = forwarded_signals(&e));
 
@@ -324,7 +313,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 7 && str_eq(argv[1], "supervise"))
 		return supervise(argv + 2);
-	if (argc == 8 && str_eq(argv[1], "exec"))
+	if (argc >= 9 && str_eq(argv[1], "exec"))
 		return exec_proxy(argv + 2);
 	(void)dprintf(2, "this program is run by drupe\n");
 	return 2;

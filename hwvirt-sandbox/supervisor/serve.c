@@ -7,6 +7,8 @@
 #include "hwvirt-sandbox/supervisor/supervisor.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -23,19 +25,18 @@ void serve_accept(struct supervisor *s)
 		}
 }
 
-static void answer(const struct client *c, int r, int32_t a, const char *text, const struct err *why)
+/* data: of len bytes, goes with an OK. That the machine is lost is ENOLINK, whatever it was lost by. */
+static void answer(const struct supervisor *s, const struct client *c, int r, const void *data, size_t len, struct err *why)
 {
 	static struct control_packet p; /* one thread */
 	struct err ignored;
 
-	p = (struct control_packet){ .type = r < 0 ? CONTROL_ERROR : CONTROL_OK, .a = a };
-	if (r < 0) {
-		p.len = sizeof(*why);
-		memcpy(p.data, why, sizeof(*why));
-	} else if (text) {
-		p.len = (uint32_t)strnlen(text, CONTROL_DATA_MAX);
-		memcpy(p.data, text, p.len);
-	}
+	p = (struct control_packet){ .type = r < 0 ? CONTROL_ERROR : CONTROL_OK };
+	p.len = (uint32_t)(r < 0 ? sizeof(*why) : len);
+	if (r < 0 && s->lost)
+		why->code = ENOLINK;
+	if (p.len)
+		memcpy(p.data, r < 0 ? (const void *)why : data, p.len);
 	(void)!control_send(c->fd, &p, NULL, 0, &ignored);
 }
 
@@ -49,26 +50,37 @@ static void drop(struct supervisor *s, struct client *c)
 	if (p && !p->exited)
 		(void)!link_signal(s, c->proc, SIGKILL, false, &ignored);
 	c->proc = 0;
+	c->listens = false;
+}
+
+/* A file that came with a question: its length. */
+static ssize_t read_passed(int fd, const char *what, struct arena *a, char **out, struct err *e)
+{
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, EPROTO, "%s: no file came with it", what);
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, "%s: file", what);
+	if (st.st_size <= 0 || st.st_size > PROTO_TO_AGENT_MAX)
+		return err_set(e, E2BIG, "%s: a file of %lld bytes", what, (long long)st.st_size);
+	*out = arena_alloc(a, (size_t)st.st_size + 1);
+	if (RETRY(pread(fd, *out, (size_t)st.st_size, 0)) != st.st_size)
+		return err_errno(e, "%s: file", what);
+	return st.st_size;
 }
 
 /* ---- exec ---- */
 
-static int read_plan(int fd, struct arena *a, struct exec_plan *out, struct err *e)
+static int read_plan(int fd, struct arena *a, struct msg_exec *out, struct err *e)
 {
-	struct stat st;
+	char *data = NULL;
+	ssize_t n = read_passed(fd, "exec", a, &data, e);
+	struct codec c = codec_decoder(data, n < 0 ? 0 : (size_t)n, a);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, "exec: no plan");
-	if (st.st_size <= 0 || st.st_size > PROTO_TO_AGENT_MAX)
-		return err_set(e, E2BIG, "exec: a plan of %lld bytes", (long long)st.st_size);
-	size_t len = (size_t)st.st_size;
-	char *data = arena_alloc(a, len);
-
-	if (RETRY(pread(fd, data, len, 0)) != st.st_size)
-		return err_errno(e, "exec: plan");
-	struct codec c = codec_decoder(data, len, a);
-
-	codec_exec_plan(&c, out);
+	if (n < 0)
+		return (int)n;
+	codec_exec(&c, out);
 	return codec_end(&c, "exec", e);
 }
 
@@ -85,12 +97,12 @@ static void exec(struct supervisor *s, struct client *c, const struct control_pa
 {
 	auto_arena struct arena a = { 0 };
 	struct proc p = { .streams = (uint32_t)q->a & 15 };
-	struct exec_plan plan = { 0 };
+	struct msg_exec plan = { 0 };
 	struct err e;
 	int r = c->proc ? err_set(&e, EBUSY, "exec: one process a connection") : read_plan(fds[0], &a, &plan, &e);
 
 	if (r < 0) {
-		answer(c, r, 0, NULL, &e);
+		answer(s, c, r, NULL, 0, &e);
 		return;
 	}
 	take_streams(&p, fds);
@@ -101,7 +113,7 @@ static void exec(struct supervisor *s, struct client *c, const struct control_pa
 		close_fd(&p.fd[i]);
 	if (r < 0)
 		close_fd(&p.terminal);
-	answer(c, r, 0, NULL, &e);
+	answer(s, c, r, NULL, 0, &e);
 }
 
 /* ---- the rest ---- */
@@ -123,7 +135,71 @@ static void ask_ps(struct supervisor *s, struct client *c)
 	for (size_t i = 0; i < text.len; i++)
 		if (text.text[i] != '\n' && (text.text[i] < ' ' || text.text[i] > '~'))
 			text.text[i] = '?';
-	answer(c, r, 0, strbuf_str(&text), &e);
+	answer(s, c, r, text.text, text.len, &e);
+}
+
+/* The guest's bytes are not passed on: what they say is. */
+static void ask_stats(struct supervisor *s, struct client *c)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf bytes = STRBUF(&a);
+	struct codec out = codec_encoder(&bytes);
+	struct cgroup_stats stats = { 0 };
+	struct message m;
+	struct err e;
+	int r = link_ask(s, PROTO_STATS, &STRBUF(&a), &a, &m, &e);
+
+	if (r == 0)
+		r = message_decode(&m, &a, codec_stats, &stats, &e);
+	if (r == 0)
+		codec_stats(&out, &stats);
+	if (r == 0 && bytes.len > CONTROL_DATA_MAX)
+		r = err_set(&e, E2BIG, "the guest's figures are %zu bytes", bytes.len);
+	answer(s, c, r, bytes.text, bytes.len, &e);
+}
+
+static int read_resources(int fd, struct arena *a, const struct oci_resources **out, struct err *e)
+{
+	char *text = NULL;
+	ssize_t n = read_passed(fd, "update", a, &text, e);
+
+	return n < 0 ? (int)n : oci_resources_parse(a, text, (size_t)n, out, e);
+}
+
+static void update(struct supervisor *s, struct client *c, const int *fds)
+{
+	auto_arena struct arena a = { 0 };
+	struct strbuf bytes = STRBUF(&a);
+	struct codec out = codec_encoder(&bytes);
+	const struct oci_resources *wanted = NULL, *old = NULL;
+	struct cgroup_plan plan = { 0 };
+	struct host guest;
+	struct message m;
+	struct err e;
+	int r = read_resources(fds[0], &a, &wanted, &e);
+
+	if (r == 0)
+		r = read_resources(fds[1], &a, &old, &e);
+	vm_guest_host(&guest);
+	if (r == 0)
+		r = cgroup_update_plan(&s->guest->cgroup.ref, old, wanted, &guest, &a, &plan, &e);
+	if (r == 0) {
+		codec_cgroup_plan(&out, &plan);
+		r = codec_end(&out, "update", &e);
+	}
+	if (r == 0 && (plan.n_writes || plan.device_prog))
+		r = link_ask(s, PROTO_UPDATE, &bytes, &a, &m, &e);
+	answer(s, c, r, NULL, 0, &e);
+}
+
+/* Who has not read the last one yet will not miss this one: the guest must not hold us up. */
+void serve_oom(struct supervisor *s)
+{
+	const struct control_packet q = { .type = CONTROL_OOM };
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (s->clients[i].listens)
+			(void)!send(s->clients[i].fd, &q, offsetof(struct control_packet, data), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void winsize(struct supervisor *s, const struct client *c, const struct control_packet *q)
@@ -131,7 +207,7 @@ static void winsize(struct supervisor *s, const struct client *c, const struct c
 	struct err e;
 	int r = link_winsize(s, c->proc, (uint16_t)q->a, (uint16_t)q->b, &e);
 
-	answer(c, r, 0, NULL, &e);
+	answer(s, c, r, NULL, 0, &e);
 }
 
 void serve_client(struct supervisor *s, struct client *c)
@@ -149,17 +225,25 @@ void serve_client(struct supervisor *s, struct client *c)
 		exec(s, c, &q, fds);
 	} else if (q.type == CONTROL_SIGNAL) {
 		r = link_signal(s, c->proc, q.a, q.b, &e);
-		answer(c, r, 0, NULL, &e);
+		/* Who wanted its end has got that. */
+		answer(s, c, r < 0 && s->lost && c->proc == 0 && q.a == SIGTERM ? 0 : r, NULL, 0, &e);
 	} else if (q.type == CONTROL_WINSIZE) {
 		winsize(s, c, &q);
 	} else if (q.type == CONTROL_PS) {
 		ask_ps(s, c);
 	} else if (q.type == CONTROL_PAUSE || q.type == CONTROL_RESUME) {
 		r = link_plain(s, q.type == CONTROL_PAUSE ? PROTO_PAUSE : PROTO_RESUME, &e);
-		answer(c, r, 0, NULL, &e);
+		answer(s, c, r, NULL, 0, &e);
+	} else if (q.type == CONTROL_STATS) {
+		ask_stats(s, c);
+	} else if (q.type == CONTROL_UPDATE) {
+		update(s, c, fds);
+	} else if (q.type == CONTROL_EVENTS) {
+		c->listens = true;
+		answer(s, c, 0, NULL, 0, &e);
 	} else {
 		r = err_set(&e, EPROTO, "control.sock: a question of type %u", q.type);
-		answer(c, r, 0, NULL, &e);
+		answer(s, c, r, NULL, 0, &e);
 	}
 	for (int i = 0; i < CONTROL_FDS_MAX; i++)
 		close_fd(&fds[i]);

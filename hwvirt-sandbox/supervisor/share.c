@@ -30,7 +30,7 @@ static int make_place(int root, const char *name, bool directory, struct err *e)
 	return r < 0 ? err_errno(e, "share %s", name) : 0;
 }
 
-static int add(int root, const struct vm_share *s, struct err *e)
+static int add(int root, const struct vm_share *s, bool root_fs, struct err *e)
 {
 	const struct sys_mount_attr attr = { .attr_set = SYS_MOUNT_ATTR_NOSUID | SYS_MOUNT_ATTR_NODEV |
 							 (s->readonly ? SYS_MOUNT_ATTR_RDONLY : 0) };
@@ -39,9 +39,11 @@ static int add(int root, const struct vm_share *s, struct err *e)
 	struct stat st;
 
 	if (tree < 0 || fstat(tree, &st) < 0)
-		return err_errno(e, "%s", s->source);
+		return err_errno(e, "%s: %s", s->where, s->source);
+	if (root_fs && !S_ISDIR(st.st_mode))
+		return err_set(e, ENOTDIR, "%s: %s: Not a directory", s->where, s->source);
 	if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attr) < 0)
-		return err_errno(e, "%s: mount_setattr", s->source);
+		return err_errno(e, "%s: %s: mount_setattr", s->where, s->source);
 	int r = make_place(root, s->name, S_ISDIR(st.st_mode), e);
 
 	if (r < 0)
@@ -64,7 +66,7 @@ int share_open(const struct vm_plan *p, int parent_fd, struct err *e)
 	int r = p->n_shares > 1 ? make_place(root, "m", true, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_shares; i++)
-		r = add(root, &p->shares[i], e);
+		r = add(root, &p->shares[i], i == 0, e);
 	if (r == 0 && sys_mount_setattr(root, "", AT_EMPTY_PATH, &readonly) < 0)
 		r = err_errno(e, "the root of the share");
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -21,19 +22,46 @@ static void drop(struct unnamed *u)
 	u->n = 0;
 }
 
+static bool is_stream_socket(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+/* The workload may make connections that say nothing: they must not keep the agent's out, so the oldest gives way when all are
+ * taken. */
+static struct unnamed *place(struct supervisor *s)
+{
+	struct unnamed *oldest = &s->unnamed[0];
+
+	for (size_t i = 0; i < UNNAMED_MAX; i++) {
+		struct unnamed *u = &s->unnamed[i];
+
+		if (u->fd < 0)
+			return u;
+		if (s->connections - u->number > s->connections - oldest->number)
+			oldest = u;
+	}
+	return oldest;
+}
+
 void streams_take(struct supervisor *s, int conn)
 {
 	auto_fd int fd = conn;
 
+	if (!is_stream_socket(fd))
+		return;
 	if (s->control < 0 && !s->lost) {
 		s->control = take_fd(&fd);
 		return;
 	}
-	for (size_t i = 0; i < UNNAMED_MAX; i++)
-		if (s->unnamed[i].fd < 0) {
-			s->unnamed[i] = (struct unnamed){ .fd = take_fd(&fd) };
-			return;
-		}
+	struct unnamed *u = place(s);
+
+	drop(u);
+	u->fd = take_fd(&fd);
+	u->number = s->connections++;
 }
 
 static int parse_head(const unsigned char *head, struct msg_stream *out)
@@ -78,7 +106,7 @@ void streams_name(struct supervisor *s, struct unnamed *u)
 {
 	struct msg_stream m = { 0 };
 	struct err ignored;
-	ssize_t n = RETRY(read(u->fd, u->head + u->n, STREAM_HEAD - u->n));
+	ssize_t n = RETRY(recv(u->fd, u->head + u->n, STREAM_HEAD - u->n, MSG_DONTWAIT));
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -146,8 +174,9 @@ static int make_raw(int fd, struct err *e)
 	return tcsetattr(fd, TCSANOW, &t) < 0 ? err_errno(e, "terminal") : 0;
 }
 
-int streams_console(struct proc *p, int *master, struct err *e)
+int streams_console(struct proc *p, const struct proc_plan *of, int *master, struct err *e)
 {
+	const struct winsize size = { .ws_row = of->rows, .ws_col = of->cols };
 	char name[64];
 	auto_fd int m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
@@ -161,6 +190,8 @@ int streams_console(struct proc *p, int *master, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (ioctl(s, TIOCSWINSZ, &size) < 0)
+		return err_errno(e, "%s: TIOCSWINSZ", name);
 	/* So that its size and its end are told to us by SIGWINCH and SIGHUP. */
 	if (ioctl(s, TIOCSCTTY, 0) < 0)
 		return err_errno(e, "%s: TIOCSCTTY", name);
@@ -170,9 +201,11 @@ int streams_console(struct proc *p, int *master, struct err *e)
 	return 0;
 }
 
-int streams_left(const struct supervisor *s, uint32_t proc)
+int streams_left(struct supervisor *s, uint32_t proc)
 {
-	int left = 0;
+	const struct proc *p = link_proc(s, proc);
+	/* Its connection was made before it began, but what the agent says comes by another way, and may be heard first. */
+	int left = p && (p->streams & (STREAM_STDOUT | STREAM_STDERR | STREAM_TERMINAL)) && !s->lost ? 2 : 0;
 
 	for (size_t i = 0; i < RELAY_MAX; i++) {
 		const struct relay *r = &s->relays.v[i];

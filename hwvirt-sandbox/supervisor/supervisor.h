@@ -13,7 +13,7 @@
 #include "hwvirt-sandbox/relay.h"
 #include "plan/vm_plan.h"
 
-enum { AGENT_PORT = 1024, BOOT_MS = 120000, ANSWER_MS = 60000, END_MS = 10000, LAST_WORDS_MS = 3000, STATUS_LOST = 255 };
+enum { AGENT_PORT = 1024, BOOT_MS = 120000, ANSWER_MS = 60000, TERM_MS = 15000, END_MS = 10000, LAST_WORDS_MS = 3000, STATUS_LOST = 255, LOGS_MAX = 200 };
 enum { CONFIG_MAX = 16 << 20, AGENT_MAX = 16 << 20 }; /* bytes of files */
 
 /* ---- share.c ---- */
@@ -47,17 +47,21 @@ struct proc {
 	int fd[3], terminal; /* of the streams; owned until they are connected, -1: none */
 };
 
-enum { CONSOLE_TAIL = 1024, UNNAMED_MAX = 16, STREAM_HEAD = FRAME_HEAD + 8 };
 enum { CLIENTS_MAX = 64 };
-struct client { int fd; uint32_t proc; }; /* proc: the one that it has executed, 0: none */
-struct unnamed { int fd; size_t n; unsigned char head[STREAM_HEAD]; }; /* a connection that has not yet said whose it is */
+/* Each client can have a process begun whose three streams are just being connected. */
+enum { CONSOLE_TAIL = 1024, UNNAMED_MAX = 3 * CLIENTS_MAX, STREAM_HEAD = FRAME_HEAD + 8 };
+struct client { int fd; uint32_t proc; bool listens; }; /* proc: the one that it has executed, 0: none; listens: to events */
+struct unnamed { int fd; unsigned number; size_t n; unsigned char head[STREAM_HEAD]; }; /* a connection that has not yet said whose it is */
 
 struct supervisor {
 	const char *id;
+	const struct plan *guest;
 	struct arena arena; /* lives as long as it */
 	struct chan chan;   /* to the runtime; -1: it has gone on without us */
 	int dir_fd, listen_fd, control_listen, signals, stderr_fd;
 	bool asking;        /* one question at a time: others wait */
+	int answer_ms;      /* how long for an answer */
+	unsigned logged;    /* messages of the agent's log, at most LOGS_MAX */
 	struct machine machine;
 	struct session session;
 	struct frame_reader reader;
@@ -66,6 +70,7 @@ struct supervisor {
 	struct relays relays;
 	struct proc procs[SESSION_PROCS_MAX];
 	struct unnamed unnamed[UNNAMED_MAX];
+	unsigned connections; /* so far: what numbers them */
 	struct client clients[CLIENTS_MAX];
 	struct message answer; /* to the question; data of arena of who asked */
 	struct arena *answer_arena;
@@ -84,10 +89,11 @@ must_check int link_hello(struct supervisor *s, struct err *e);
 /* CREATE: its process is procs[0], with the streams that *p names. */
 must_check int link_create(struct supervisor *s, const struct plan *plan, struct proc *streams, struct err *e);
 must_check int link_plain(struct supervisor *s, enum proto_type type, struct err *e);
+/* Where TERM for the container has no answer, the machine is lost: it ends. */
 must_check int link_signal(struct supervisor *s, uint32_t proc, int sig, bool all, struct err *e);
 must_check int link_winsize(struct supervisor *s, uint32_t proc, uint16_t rows, uint16_t cols, struct err *e);
 /* EXEC: *p becomes its process, with the streams that it names. */
-must_check int link_exec(struct supervisor *s, const struct exec_plan *plan, struct proc *p, struct err *e);
+must_check int link_exec(struct supervisor *s, const struct msg_exec *asked, struct proc *p, struct err *e);
 /* Bytes have come on the control connection. */
 void link_hear(struct supervisor *s);
 struct proc *link_proc(struct supervisor *s, uint32_t number);
@@ -101,14 +107,17 @@ void streams_take(struct supervisor *s, int conn);
 void streams_name(struct supervisor *s, struct unnamed *u);
 /* The null device takes the places of 0, 1 and 2. connect: what they were, if not the null device already, is to be connected. */
 must_check int streams_of_ours(struct proc *p, bool connect, struct err *e);
-/* A terminal of the host in place of the guest's: the master for our caller, the other end in p->terminal, raw, controlling us. */
-must_check int streams_console(struct proc *p, int *master, struct err *e);
+/* A terminal of the host in place of the guest's: the master for our caller, the other end in p->terminal, raw, controlling us,
+ * with the size of the plan. */
+must_check int streams_console(struct proc *p, const struct proc_plan *of, int *master, struct err *e);
 /* The container's output that has not been written yet: 0 none, 1 the reader is slow, 2 it is still to come. */
-int streams_left(const struct supervisor *s, uint32_t proc);
+int streams_left(struct supervisor *s, uint32_t proc);
 
 /* ---- serve.c: control.sock ---- */
 void serve_accept(struct supervisor *s);
 void serve_client(struct supervisor *s, struct client *c);
+/* The container has run out of memory: tells those who listen. */
+void serve_oom(struct supervisor *s);
 /* Tells the ends of what exec has added, as soon as the output is out. true: it still waits for some. */
 bool serve_exits(struct supervisor *s);
 
@@ -123,6 +132,10 @@ int inherited_fd(const char *text);
 must_check int forwarded_signals(struct err *e);
 
 /* ---- loop.c ---- */
+/* Nothing is there yet: no connections, no processes, descriptors -1. */
+void supervisor_init(struct supervisor *s);
 enum { LOOP_CHAN = 1, LOOP_LISTEN = 2 };
 /* One turn, at most timeout_ms: returns which of chan and listen_fd, as far as they are in `wait`, have something to read. */
 must_check int loop_turn(struct supervisor *s, int wait, int timeout_ms, struct err *e);
+/* All that the kernel has said so far, of which a turn takes a part; with a limit, for one that does not stop. */
+void loop_hear_console(struct supervisor *s);

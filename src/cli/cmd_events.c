@@ -250,6 +250,12 @@ static void put_stats(struct json_writer *w, const struct container_stats *s)
 	put_hugetlb(w, &s->cgroup);
 	put_rdt(w, &s->groups);
 	put_network(w, s);
+	if (s->machine) {
+		json_open(w, "vm", '{');
+		put_cpu(w, &s->machine->cpu);
+		put_memory(w, &s->machine->memory);
+		json_close(w, '}');
+	}
 	json_close(w, '}');
 }
 

@@ -21,13 +21,16 @@ struct backend {
 extern const struct backend backend_os, backend_vm; /* backend_os.c, backend_vm.c */
 
 /* A process more in a container in a virtual machine: forks the one that stands for it, up to its sending CONSOLE or READY as a joiner does
- * (init/init.h). *chan and *pid as of init_fork(). */
-must_check int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct cgroup_ref *cgroup, struct arena *a,
+ * (init/init.h). *chan and *pid as of init_fork(). Of *o user and cgroups are looked up in the guest. */
+must_check int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct exec_options *o, struct arena *a,
 			    struct chan *chan, pid_t *pid, int *pidfd, struct err *e);
 
 /* Asks the supervisor of a virtual machine: *q becomes the answer (container/control.h). */
 struct control_packet;
 must_check int vm_ask(const struct container *c, struct control_packet *q, struct err *e);
+
+/* Has the guest's limits changed. */
+must_check int vm_update_guest(const struct container *c, const struct vm_update *u, struct err *e);
 
 /* Of a config, when it is created. */
 const struct backend *backend_for(const struct oci_spec *spec, bool vm_asked);

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { EXEC_ARGS = 10 };
+
 extern char **environ;
 
 static int plan(const struct oci_spec *spec, const struct plan_options *o, const struct host *h, struct arena *a, struct plan *out,
@@ -100,28 +102,67 @@ static int launch(struct created *k, struct init *in, int place, struct arena *a
 	return pid < 0 ? pid : 0;
 }
 
-/* A file that the child has as well. */
-static int write_process(const struct oci_process *p, struct arena *a, struct err *e)
+/* A file for another process of ours. */
+static int write_text(const struct strbuf *text, struct err *e)
 {
-	struct strbuf text = STRBUF(a);
-	struct json_writer w;
-	auto_fd int fd = sys_memfd_create("process", SYS_MFD_CLOEXEC);
+	auto_fd int fd = sys_memfd_create("text", SYS_MFD_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(e, "memfd_create");
-	json_begin(&w, &text, 0);
-	encode(&w, NULL, &shape_oci_process, p);
-	int r = fd_write_all(fd, text.text, text.len, e);
+	int r = fd_write_all(fd, text->text, text->len, e);
 
 	return r < 0 ? r : take_fd(&fd);
 }
 
-int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct cgroup_ref *cgroup, struct arena *a,
+static int write_process(const struct oci_process *p, struct arena *a, struct err *e)
+{
+	struct strbuf text = STRBUF(a);
+	struct json_writer w;
+
+	json_begin(&w, &text, 0);
+	encode(&w, NULL, &shape_oci_process, p);
+	return write_text(&text, e);
+}
+
+static int write_resources(const struct oci_resources *r, struct arena *a, struct err *e)
+{
+	struct strbuf text = STRBUF(a);
+
+	oci_resources_encode(r, &text);
+	return write_text(&text, e);
+}
+
+static const char *const *exec_argv(const char *program, const struct container *c, const struct exec_options *o, int channel,
+				    int process, struct arena *a)
+{
+	size_t n = 0, more = 0;
+
+	while (o->cgroups && o->cgroups[more])
+		more++;
+	const char **v = arena_alloc(a, (EXEC_ARGS + more) * sizeof(*v));
+
+	v[n++] = program;
+	v[n++] = "exec";
+	v[n++] = c->id;
+	v[n++] = c->state->bundle;
+	v[n++] = inherit(channel, a);
+	v[n++] = inherit_dir(c, a);
+	v[n++] = inherit(process, a);
+	v[n++] = c->state->no_new_keyring ? "1" : "0";
+	v[n++] = o->user && !o->process_file ? arena_printf(a, "=%s", o->user) : "";
+	for (size_t i = 0; i < more; i++)
+		v[n++] = o->cgroups[i];
+	v[n] = NULL;
+	return v;
+}
+
+int vm_exec_fork(const struct container *c, const struct oci_process *p, const struct exec_options *o, struct arena *a,
 		 struct chan *chan, pid_t *pid, int *pidfd, struct err *e)
 {
 	auto_fd int process = write_process(p, a, e);
 	const char *program = NULL;
 	struct chan theirs = { -1 };
+	struct cgroup_ref cgroup;
 	int r = process < 0 ? process : prepare(a, &program, chan, &theirs, e);
 
 	if (r < 0)
@@ -130,23 +171,14 @@ int vm_exec_fork(const struct container *c, const struct oci_process *p, const s
 
 	if (child == 0) {
 		chan_close(chan);
-		const char *const argv[] = { program,
-					     "exec",
-					     c->id,
-					     c->state->bundle,
-					     inherit(theirs.fd, a),
-					     inherit_dir(c, a),
-					     inherit(process, a),
-					     c->state->no_new_keyring ? "1" : "0",
-					     NULL };
-
-		become(argv, &theirs);
+		become(exec_argv(program, c, o, theirs.fd, process, a), &theirs);
 	}
 	chan_close(&theirs);
 	if (child < 0)
 		return child;
 	*pid = child;
-	r = cgroup_join(cgroup, NULL, child, false, e);
+	cgroup_from_state(c->state, a, &cgroup);
+	r = cgroup_join(&cgroup, NULL, child, false, e);
 	return r < 0 ? r : chan_send(chan, MSG_GO, NULL, 0, -1, e);
 }
 
@@ -155,6 +187,17 @@ int vm_ask(const struct container *c, struct control_packet *q, struct err *e)
 	auto_fd int fd = control_connect(c->dir_fd, e);
 
 	return fd < 0 ? fd : control_ask(fd, q, NULL, 0, e);
+}
+
+int vm_update_guest(const struct container *c, const struct vm_update *u, struct err *e)
+{
+	auto_arena struct arena a = { 0 };
+	struct control_packet *q = arena_new(&a, struct control_packet);
+	auto_fd int update = write_resources(u->guest, &a, e), old = update < 0 ? update : write_resources(u->guest_old, &a, e);
+	auto_fd int fd = old < 0 ? old : control_connect(c->dir_fd, e);
+
+	q->type = CONTROL_UPDATE;
+	return fd < 0 ? fd : control_ask(fd, q, (const int[]){ update, old }, 2, e);
 }
 
 const struct backend backend_vm = { .name = "vm", .plan = plan, .launch = launch };

@@ -104,6 +104,7 @@ struct net_interface {
 };
 struct container_stats {
 	struct cgroup_stats cgroup;
+	const struct cgroup_stats *machine; /* what its virtual machine costs the host; NULL: it is in none, or has no cgroup */
 	struct resctrl_stats groups;
 	struct net_interface *net;
 	size_t n_net;

@@ -1,19 +1,20 @@
 /* control.h - what commands ask of the supervisor of a container in a virtual machine, over control.sock in its state directory
  *
  * One packet a question, one an answer: OK or ERROR. After the OK to an EXEC the connection is that process's: SIGNAL and WINSIZE are for it,
- * EXIT tells its end, and when the connection ends before, it is killed. Both ends are programs of ours; the directory is 0700.
+ * EXIT tells its end, and when the connection ends before, it is killed. After the OK to EVENTS an OOM comes each time that the container runs
+ * out of memory. Both ends are programs of ours; the directory is 0700.
  */
 #pragma once
 #include "base/err.h"
 
 #include <stdint.h>
 
-enum control_type { CONTROL_EXEC = 1, CONTROL_SIGNAL, CONTROL_WINSIZE, CONTROL_PS, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_OK = 32, CONTROL_ERROR, CONTROL_EXIT };
+enum control_type { CONTROL_EXEC = 1, CONTROL_SIGNAL, CONTROL_WINSIZE, CONTROL_PS, CONTROL_PAUSE, CONTROL_RESUME, CONTROL_STATS, CONTROL_EVENTS, CONTROL_UPDATE, CONTROL_OK = 32, CONTROL_ERROR, CONTROL_EXIT, CONTROL_OOM };
 enum { CONTROL_FDS_MAX = 4, CONTROL_DATA_MAX = 32768 };
 
 /* a and b: EXEC: a is the set of its streams (proto/message.h); fds are its encoded plan and then the streams. SIGNAL: a is its number;
- * b: of all processes.
- * WINSIZE: rows and columns. OK of EXEC: a is a pid of the guest's. OK of PS: data is text. ERROR: data is a struct err. EXIT: a is the status. */
+ * b: of all processes. UPDATE: fds are the resources to be changed and those so far, as JSON, of the guest.
+ * WINSIZE: rows and columns. OK of EXEC: a is a pid of the guest's. OK of PS: data is text. OK of STATS: data is the guest's cgroup_stats, encoded (base/codec.h). ERROR: data is a struct err. EXIT: a is the status. */
 struct control_packet {
 	uint32_t type;
 	int32_t a, b;

@@ -1,5 +1,7 @@
 /* events: what containers use, now and then, and when they run out of memory.
  *
+ * Of one in a virtual machine the guest tells both (container/control.h); what the host's cgroup says is the machine's cost.
+ *
  * A container is watched by its init's pidfd, which says when it is over, and by what the cgroup module offers for the kernel's
  * out-of-memory killer. Nothing is locked: a watcher may stay for days. */
 #include "base/cleanup.h"
@@ -7,10 +9,10 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "container/backend.h"
+#include "container/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,17 +26,24 @@
 static bool read_interface(char *line, struct arena *a, struct net_interface *out)
 {
 	char *colon = strchr(line, ':');
+	uint64_t v[12] = { 0 };
 
 	if (!colon || strchr(line, '|'))
 		return false;
 	*colon = '\0';
 	line += strspn(line, " ");
 	out->name = arena_strdup(a, line);
-	return sscanf(colon + 1,
-		      "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNu64
-		      " %" SCNu64,
-		      &out->rx_bytes, &out->rx_packets, &out->rx_errors, &out->rx_dropped, &out->tx_bytes, &out->tx_packets,
-		      &out->tx_errors, &out->tx_dropped) == 8;
+	bool whole = scan_numbers(colon + 1, "", v, 12, NULL) == 12;
+
+	out->rx_bytes = v[0];
+	out->rx_packets = v[1];
+	out->rx_errors = v[2];
+	out->rx_dropped = v[3];
+	out->tx_bytes = v[8];
+	out->tx_packets = v[9];
+	out->tx_errors = v[10];
+	out->tx_dropped = v[11];
+	return whole;
 }
 
 static bool has_own_network(pid_t pid, struct arena *a)
@@ -66,8 +75,35 @@ static void read_network(pid_t pid, struct arena *a, struct container_stats *out
 
 /* ---- one look ---- */
 
-static int read_stats(const struct oci_state *s, struct arena *a, struct container_stats *out, struct err *e)
+static int ask_guest(const struct container *c, struct arena *a, struct cgroup_stats *out, struct err *e)
 {
+	struct control_packet *q = arena_new(a, struct control_packet);
+
+	q->type = CONTROL_STATS;
+	int r = vm_ask(c, q, e);
+	struct codec in = codec_decoder(q->data, r < 0 ? 0 : q->len, a);
+
+	if (r < 0)
+		return r;
+	codec_stats(&in, out);
+	return codec_end(&in, "stats", e);
+}
+
+static int read_cgroups(const struct container *c, const struct cgroup_ref *ref, struct arena *a, struct container_stats *out,
+			struct err *e)
+{
+	struct cgroup_stats *machine = arena_new(a, struct cgroup_stats);
+
+	if (backend_of(c->state) == &backend_os)
+		return cgroup_stats_read(ref, a, &out->cgroup, e);
+	if (cgroup_stats_read(ref, a, machine, e) == 0)
+		out->machine = machine;
+	return ask_guest(c, a, &out->cgroup, e);
+}
+
+static int read_stats(const struct container *c, struct arena *a, struct container_stats *out, struct err *e)
+{
+	const struct oci_state *s = c->state;
 	struct cgroup_ref ref;
 	struct resctrl_ref groups;
 	struct container_stats stats = { .net = NULL };
@@ -75,7 +111,7 @@ static int read_stats(const struct oci_state *s, struct arena *a, struct contain
 	cgroup_from_state(s, a, &ref);
 	resctrl_from_state(s, &groups);
 	resctrl_stats_read(&groups, a, &stats.groups);
-	if (cgroup_stats_read(&ref, a, &stats.cgroup, e) < 0)
+	if (read_cgroups(c, &ref, a, &stats, e) < 0)
 		return err_in(e, "container \"%s\"", s->id);
 	read_network(s->pid, a, &stats);
 	*out = stats;
@@ -92,7 +128,7 @@ static int open_living(const struct runtime *rt, const char *id, struct arena *a
 
 	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
 		return err_set(e, ESRCH, "container \"%s\": container not running (it is %s)", id, container_status_name(status));
-	return backend_check_os(c, "events", e);
+	return 0;
 }
 
 int container_stats(const struct runtime *rt, const char *id, struct arena *a, struct container_stats *out, struct err *e)
@@ -100,7 +136,7 @@ int container_stats(const struct runtime *rt, const char *id, struct arena *a, s
 	auto_container struct container c = CONTAINER_EMPTY;
 	int r = open_living(rt, id, a, &c, e);
 
-	return r < 0 ? r : read_stats(c.state, a, out, e);
+	return r < 0 ? r : read_stats(&c, a, out, e);
 }
 
 /* ---- a stream ---- */
@@ -109,7 +145,8 @@ struct watch {
 	struct container c;
 	struct cgroup_ref ref;
 	struct cgroup_oom oom;
-	int init; /* pidfd; -1 once it is over */
+	int guest; /* a connection that tells of the guest's; -1: it has none, or has ended */
+	int init;  /* pidfd; -1 once it is over */
 };
 
 struct stream {
@@ -124,8 +161,36 @@ static void close_stream(struct stream *s)
 	for (size_t i = 0; i < s->n; i++) {
 		container_close(&s->v[i].c);
 		cgroup_oom_close(&s->v[i].oom);
+		close_fd(&s->v[i].guest);
 		close_fd(&s->v[i].init);
 	}
+}
+
+static int listen_to_guest(struct watch *w, struct arena *a, struct err *e)
+{
+	struct control_packet *q = arena_new(a, struct control_packet);
+
+	q->type = CONTROL_EVENTS;
+	w->guest = control_connect(w->c.dir_fd, e);
+	return w->guest < 0 ? w->guest : control_ask(w->guest, q, NULL, 0, e);
+}
+
+/* Takes all that it has said. */
+static bool guest_ran_out(struct watch *w)
+{
+	auto_arena struct arena a = { 0 };
+	struct control_packet *q = arena_new(&a, struct control_packet);
+	int fds[CONTROL_FDS_MAX];
+	struct err ignored;
+	bool oom = false;
+
+	while (w->guest >= 0 && poll(&(struct pollfd){ .fd = w->guest, .events = POLLIN }, 1, 0) > 0) {
+		if (control_receive(w->guest, q, fds, &ignored) <= 0)
+			close_fd(&w->guest);
+		else
+			oom |= q->type == CONTROL_OOM;
+	}
+	return oom;
 }
 
 static int open_watch(const struct runtime *rt, const char *id, struct arena *a, struct watch *w, struct err *e)
@@ -137,6 +202,8 @@ static int open_watch(const struct runtime *rt, const char *id, struct arena *a,
 	w->init = open_init(w->c.state, e);
 	if (w->init < 0)
 		return err_in(e, "container \"%s\"", id);
+	if (backend_of(w->c.state) == &backend_vm)
+		return listen_to_guest(w, a, e);
 	cgroup_from_state(w->c.state, a, &w->ref);
 	return cgroup_oom_open(&w->ref, &w->oom, e);
 }
@@ -147,8 +214,11 @@ static int tell(const struct stream *s, const struct watch *w, enum container_ev
 	struct container_stats stats;
 	struct container_event event = { .kind = kind, .id = w->c.id, .stats = &stats };
 
-	if (kind == CONTAINER_EVENT_STATS && read_stats(w->c.state, &a, &stats, e) < 0)
-		return -e->code;
+	int r = kind == CONTAINER_EVENT_STATS ? read_stats(&w->c, &a, &stats, e) : 0;
+
+	/* Whose machine has just ended is told of by its pidfd. */
+	if (r < 0)
+		return r == -ENOLINK ? 0 : r;
 	return s->listener->on_event(s->listener->ctx, &event, e);
 }
 
@@ -159,7 +229,9 @@ static int wait_until(struct stream *s, int64_t when, struct err *e)
 
 	for (size_t i = 0; i < s->n; i++) {
 		s->polled[2 * i] = (struct pollfd){ .fd = s->v[i].init, .events = POLLIN };
-		s->polled[2 * i + 1] = (struct pollfd){ .fd = s->v[i].init < 0 ? -1 : s->v[i].oom.fd, .events = POLLIN };
+		int oom = s->v[i].guest >= 0 ? s->v[i].guest : s->v[i].oom.fd;
+
+		s->polled[2 * i + 1] = (struct pollfd){ .fd = s->v[i].init < 0 ? -1 : oom, .events = POLLIN };
 	}
 	left = left < 0 ? 0 : left > 60000 ? 60000 : left;
 	if (poll(s->polled, (nfds_t)(2 * s->n), (int)left) < 0 && errno != EINTR)
@@ -178,8 +250,9 @@ static int handle_news(struct stream *s, struct err *e)
 		if (w->init < 0)
 			continue;
 		/* The end may be what the killer did, so that is looked at in any case. */
-		if ((s->polled[2 * i].revents || s->polled[2 * i + 1].revents) && cgroup_oom_check(&w->oom) &&
-		    tell(s, w, CONTAINER_EVENT_OOM, e) < 0)
+		bool news = s->polled[2 * i].revents || s->polled[2 * i + 1].revents;
+
+		if (news && (cgroup_oom_check(&w->oom) || guest_ran_out(w)) && tell(s, w, CONTAINER_EVENT_OOM, e) < 0)
 			return -e->code;
 		if (s->polled[2 * i].revents)
 			close_fd(&w->init);
@@ -227,7 +300,7 @@ int container_events(const struct runtime *rt, const char *const *ids, size_t n,
 	int r = 0;
 
 	for (; r == 0 && s.n < n; s.n++) {
-		s.v[s.n] = (struct watch){ .c = CONTAINER_EMPTY, .oom = { .fd = -1, .counter = -1 }, .init = -1 };
+		s.v[s.n] = (struct watch){ .c = CONTAINER_EMPTY, .oom = { .fd = -1, .counter = -1 }, .guest = -1, .init = -1 };
 		r = open_watch(rt, ids[s.n], &a, &s.v[s.n], e);
 	}
 	if (r == 0)

@@ -112,11 +112,9 @@ static int add_gids(const struct exec *x, struct oci_user *u, struct err *e)
 	return 0;
 }
 
-/* Of a container in a virtual machine it is what the guest has mounted. */
 static int open_root(const struct exec *x)
 {
-	return x->vm ? open(x->c->state->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC)
-		     : openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return openat(x->ns_dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int set_user(const struct exec *x, struct oci_process *p, struct err *e)
@@ -125,7 +123,7 @@ static int set_user(const struct exec *x, struct oci_process *p, struct err *e)
 
 	*u = *p->user;
 	p->user = u;
-	if (x->o->user) {
+	if (x->o->user && !x->vm) {
 		/* Names are the container's, read below its root. */
 		auto_fd int root = open_root(x);
 
@@ -233,9 +231,6 @@ static int plan_for_guest(struct exec *x, unsigned passed, struct err *e)
 {
 	if (passed)
 		return err_set(e, ENOTSUP, "descriptors cannot be passed into a virtual machine");
-	if (x->o->cgroups)
-		return err_set(e, ENOTSUP, "--cgroup: container \"%s\" is in a virtual machine, for which this is not there",
-			       x->c->id);
 	x->plan.proc.terminal = x->process->terminal;
 	return 0;
 }
@@ -360,7 +355,7 @@ static int fork_joiner(struct exec *x, struct err *e)
 
 static int enter(struct exec *x, struct err *e)
 {
-	int r = x->vm ? vm_exec_fork(x->c, x->process, &x->cgroup, x->arena, &x->chan, &x->pid, &x->pidfd, e) : fork_joiner(x, e);
+	int r = x->vm ? vm_exec_fork(x->c, x->process, x->o, x->arena, &x->chan, &x->pid, &x->pidfd, e) : fork_joiner(x, e);
 
 	if (r == 0)
 		r = bring_up(x, e);

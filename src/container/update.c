@@ -10,10 +10,39 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+struct guest_update {
+	const struct container *c;
+	struct vm_update parts;
+};
+
+static int update_guest(void *ctx, struct err *e)
+{
+	const struct guest_update *u = ctx;
+
+	return vm_update_guest(u->c, &u->parts, e);
+}
+
+static int divide(const struct container *c, const struct oci_resources *old, const struct oci_resources *update,
+		  const struct oci_resources *after, struct arena *a, struct vm_update *out, struct err *e)
+{
+	const struct oci_spec *spec;
+	struct vm_plan vm;
+	int r = store_load_config(c, a, &spec, e);
+
+	if (r == 0)
+		r = vm_plan_build(spec, c->state->bundle, (unsigned)sysconf(_SC_NPROCESSORS_ONLN), a, &vm, e);
+	return r < 0 ? r : vm_update_build(&vm, old, update, after, a, out, e);
+}
+
+/* In a virtual machine, part of it is the guest's: all of both, or nothing. */
 static int limit(struct container *c, const struct oci_resources *update, struct arena *a, struct err *e)
 {
-	const struct oci_resources *old;
+	const bool vm = backend_of(c->state) == &backend_vm;
+	struct guest_update guest = { .c = c };
+	const struct cgroup_then then = { update_guest, &guest };
+	const struct oci_resources *old, *after;
 	struct cgroup_plan plan;
 	struct cgroup_ref ref;
 	struct host h;
@@ -23,11 +52,14 @@ static int limit(struct container *c, const struct oci_resources *update, struct
 		r = host_probe(a, HOST_CGROUPS | HOST_OWN_CGROUP, &h, e);
 	if (r < 0)
 		return r;
+	after = cgroup_resources_merge(old, update, a);
+	if (vm && divide(c, old, update, after, a, &guest.parts, e) < 0)
+		return -e->code;
 	cgroup_from_state(c->state, a, &ref);
-	r = cgroup_update_plan(&ref, old, update, &h, a, &plan, e);
+	r = cgroup_update_plan(&ref, old, vm ? guest.parts.host : update, &h, a, &plan, e);
 	if (r == 0)
-		r = cgroup_update(&plan, NULL, e);
-	return r < 0 ? r : store_save_resources(c, cgroup_resources_merge(old, update, a), e);
+		r = cgroup_update(&plan, vm ? &then : NULL, e);
+	return r < 0 ? r : store_save_resources(c, after, e);
 }
 
 /* ---- classes of resctrl ---- */
@@ -162,6 +194,7 @@ int container_update(const struct runtime *rt, const char *id, const struct oci_
 	if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
 		return err_set(e, ESRCH, "cannot update: container \"%s\": container not running (it is %s)", id,
 			       container_status_name(status));
-	r = backend_check_os(&c, "update", e);
-	return r < 0 ? r : apply(&c, update, schemata, &a, e);
+	if (schemata && backend_of(c.state) == &backend_vm)
+		return err_set(e, ENOTSUP, "linux.intelRdt: not in a virtual machine");
+	return apply(&c, update, schemata, &a, e);
 }

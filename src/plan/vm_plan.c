@@ -3,10 +3,11 @@
  * annotations. */
 #include "plan/vm_plan.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "base/str.h"
-#include "base/sys.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define MIB (1ull << 20)
@@ -64,6 +65,13 @@ static int check_namespaces(const struct oci_namespace_list *l, struct err *e)
 	return mount ? 0 : refuse(e, "linux.namespaces", "in a virtual machine the container needs a mount namespace of its own");
 }
 
+static int check_resources(const struct oci_resources *r, struct err *e)
+{
+	if (r->rdma.n)
+		return refuse(e, "linux.resources.rdma", "not in a virtual machine");
+	return r->network ? refuse(e, "linux.resources.network", "not in a virtual machine") : 0;
+}
+
 static int check_linux(const struct oci_linux *l, struct err *e)
 {
 	if (l->net_devices.n)
@@ -72,10 +80,8 @@ static int check_linux(const struct oci_linux *l, struct err *e)
 		return refuse(e, "linux.intelRdt", "not in a virtual machine");
 	if (l->seccomp && l->seccomp->listener_path)
 		return refuse(e, "linux.seccomp.listenerPath", "a listener cannot follow into a virtual machine");
-	if (l->resources->rdma.n)
-		return refuse(e, "linux.resources.rdma", "not in a virtual machine");
-	if (l->resources->network)
-		return refuse(e, "linux.resources.network", "not in a virtual machine");
+	if (check_resources(l->resources, e) < 0)
+		return -e->code;
 	for (size_t i = 0; i < l->devices.n; i++)
 		if (str_eq(l->devices.v[i].type, "b"))
 			return err_set(e, ENOTSUP,
@@ -84,14 +90,34 @@ static int check_linux(const struct oci_linux *l, struct err *e)
 	return check_namespaces(&l->namespaces, e);
 }
 
+/* What such a word of a mount's options asks for is not there: why, else NULL. */
+static const char *cannot_be(const char *option)
+{
+	size_t name = strcspn(option, "=");
+
+	if ((name == 5 && strncmp(option, "idmap", name) == 0) || (name == 6 && strncmp(option, "ridmap", name) == 0))
+		return "ids cannot be mapped in a virtual machine";
+	/* A source is what is there when the machine begins. */
+	if (str_eq(option, "src-nofollow") || str_eq(option, "copy-symlink"))
+		return "a link cannot be passed to a virtual machine as such";
+	return NULL;
+}
+
+static int check_mount(const struct oci_mount *m, size_t i, struct err *e)
+{
+	const char *why = m->uid_mappings.n ? cannot_be("idmap") : NULL;
+
+	for (size_t o = 0; !why && o < m->options.n; o++)
+		why = cannot_be(m->options.v[o]);
+	return why ? err_set(e, ENOTSUP, "mounts[%zu] (%s): %s", i, m->destination, why) : 0;
+}
+
 static int check(const struct oci_spec *spec, struct err *e)
 {
 	int r = spec->vm ? check_hardware(spec->vm, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < spec->mounts.n; i++)
-		if (spec->mounts.v[i].uid_mappings.n)
-			r = err_set(e, ENOTSUP, "mounts[%zu] (%s): ids cannot be mapped in a virtual machine", i,
-				    spec->mounts.v[i].destination);
+		r = check_mount(&spec->mounts.v[i], i, e);
 	return r < 0 ? r : check_linux(spec->linux_, e);
 }
 
@@ -279,18 +305,22 @@ static void share_mounts(const struct oci_spec *spec, const char *bundle, struct
 {
 	struct vm_share *shares = arena_alloc(a, (spec->mounts.n + 1) * sizeof(*shares));
 
-	shares[0] = (struct vm_share){ .name = "rootfs", .source = path_join(a, bundle, spec->root->path), .recursive = true };
+	shares[0] = (struct vm_share){
+		.name = "rootfs", .where = "root.path", .source = path_join(a, bundle, spec->root->path), .recursive = true
+	};
 	p->n_shares = 1;
 	guest->mounts.v = arena_alloc(a, (spec->mounts.n + 1) * sizeof(*guest->mounts.v));
 	for (size_t i = 0; i < spec->mounts.n; i++) {
 		struct oci_mount *m = &guest->mounts.v[i];
 
 		*m = spec->mounts.v[i];
-		if (!is_bind(m) || !m->source)
+		/* Without a source it is the guest's plan that is wrong. */
+		if (!is_bind(m) || !m->source || !*m->source)
 			continue;
 		struct vm_share *s = &shares[p->n_shares];
 
 		s->name = arena_printf(a, "m/%zu", p->n_shares++);
+		s->where = arena_printf(a, "mounts[%zu] (%s)", i, m->destination);
 		s->source = path_join(a, bundle, m->source);
 		s->recursive = has_option(m, "rbind") || str_eq(m->type, "rbind");
 		s->readonly = has_option(m, "ro");
@@ -371,18 +401,12 @@ void vm_guest_host(struct host *out)
 {
 	static const struct host_hierarchy cgroup2[] = { { "/sys/fs/cgroup", "", "/", true } };
 
-	*out = (struct host){
-		.initial_userns = true,
-		.caps_bounding = (1ull << 41) - 1,
-		.caps_permitted = (1ull << 41) - 1,
-		.cap_last = 40,
-		.ns_supported = SYS_CLONE_NEWNS | SYS_CLONE_NEWCGROUP | SYS_CLONE_NEWUTS | SYS_CLONE_NEWIPC | SYS_CLONE_NEWUSER |
-				SYS_CLONE_NEWPID | SYS_CLONE_NEWNET | SYS_CLONE_NEWTIME,
-		.cgroup_mode = CGROUP_MODE_V2,
-		.hier = cgroup2,
-		.n_hier = 1,
-		.v2_controllers = "cpuset cpu memory pids", /* of hwvirt-sandbox/kernel/fragment */
-	};
+	host_whole(out);
+	out->cgroup_mode = CGROUP_MODE_V2;
+	out->hier = cgroup2;
+	out->n_hier = 1;
+	out->v2_controllers = "cpuset cpu memory pids"; /* of hwvirt-sandbox/kernel/fragment */
+	out->ignored_signals = PROC_SIGNAL(SIGPIPE);    /* by the agent */
 }
 
 int vm_plan_guest(const struct vm_plan *p, const char *id, struct arena *a, struct plan *out, struct err *e)
@@ -392,4 +416,43 @@ int vm_plan_guest(const struct vm_plan *p, const char *id, struct arena *a, stru
 
 	vm_guest_host(&guest);
 	return plan_build(p->guest, &o, &guest, a, out, e);
+}
+
+/* ---- update ---- */
+
+static bool changes_time(const struct oci_cpu *c)
+{
+	return c && (c->quota.set || (c->period.set && c->period.value));
+}
+
+/* A limit that is there already may stay, whatever the sizes were chosen by. */
+static int check_room(const struct vm_plan *p, const struct oci_resources *old, const struct oci_resources *update, struct err *e)
+{
+	int64_t room = (int64_t)(p->memory - VM_GUEST_OVERHEAD);
+
+	if (old->memory && old->memory->limit.set && old->memory->limit.value > room)
+		room = old->memory->limit.value;
+	if (!update->memory || !update->memory->limit.set || update->memory->limit.value <= room)
+		return 0;
+	return err_set(
+		e, EINVAL,
+		"linux.resources.memory.limit: %lld bytes are more than the virtual machine has for its container (%lld, of %llu)",
+		(long long)update->memory->limit.value, (long long)room, (unsigned long long)p->memory);
+}
+
+int vm_update_build(const struct vm_plan *p, const struct oci_resources *old, const struct oci_resources *update,
+		    const struct oci_resources *after, struct arena *a, struct vm_update *out, struct err *e)
+{
+	uint64_t cpus = cpus_of_limits(after->cpu);
+	struct oci_resources *host = arena_new(a, struct oci_resources);
+
+	if (check_resources(update, e) < 0 || check_room(p, old, update, e) < 0)
+		return -e->code;
+	if (changes_time(update->cpu) && cpus > p->cpus)
+		return err_set(e, EINVAL,
+			       "linux.resources.cpu: the time of %llu processors is more than the virtual machine has (%u)",
+			       (unsigned long long)cpus, p->cpus);
+	*host = (struct oci_resources){ .cpu = update->cpu, .block_io = update->block_io };
+	*out = (struct vm_update){ host, guest_resources(update, a), guest_resources(old, a) };
+	return 0;
 }

@@ -20,6 +20,7 @@ enum vm_isolation { VM_ISOLATION_OS, VM_ISOLATION_VM };
 struct vm_share {
 	const char *name;   /* "rootfs", "m/0" */
 	const char *source; /* absolute */
+	const char *where;  /* in the config */
 	bool recursive, readonly;
 };
 
@@ -40,6 +41,13 @@ enum vm_isolation vm_isolation_of(const struct oci_spec *spec, bool asked);
  * sense. */
 must_check int vm_plan_build(const struct oci_spec *spec, const char *bundle, unsigned cpus_online, struct arena *a, struct vm_plan *out,
 			     struct err *e);
+
+/* An update as the machine's parts: what the host's cgroup is told, and the guest's, with what that one has. */
+struct vm_update { const struct oci_resources *host, *guest, *guest_old; };
+
+/* old, after: the container's limits so far, and then. EINVAL: more than the machine has; ENOTSUP as of vm_plan_build(). */
+must_check int vm_update_build(const struct vm_plan *p, const struct oci_resources *old, const struct oci_resources *update,
+			       const struct oci_resources *after, struct arena *a, struct vm_update *out, struct err *e);
 
 /* The guest's plan: of everything that the agent does. */
 must_check int vm_plan_guest(const struct vm_plan *p, const char *id, struct arena *a, struct plan *out, struct err *e);

@@ -3,17 +3,18 @@
 # Containers in virtual machines of their own: needs a KVM that can run one (in the nested lane, tools/lane nested test vm) and the guest
 # kernel, as build/guest-kernel/vmlinux or DRUPE_GUEST_KERNEL.
 load helpers
-
-VMBOOT=$(dirname "$PROBE")/../../hwvirt-sandbox/vmboot
+load inside
 
 setup() {
     begin_test
-    local verdict
-    verdict=$("$VMBOOT" --probe) || skip "$verdict"
-    export DRUPE_GUEST_KERNEL=${DRUPE_GUEST_KERNEL:-$TOP/build/guest-kernel/vmlinux}
-    [ -f "$DRUPE_GUEST_KERNEL" ] || skip "no guest kernel ($DRUPE_GUEST_KERNEL)"
+    needs_vm
     export DRUPE_TIMEOUT=300
     setup_bundle
+}
+
+teardown() {
+    end_test
+    [ -z "${SHARE-}" ] || rm -rf --one-file-system "$SHARE"
 }
 
 script() { args /bin/sh -c "$1"; }
@@ -55,7 +56,7 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     wait_for 120 is stopped
     grep -qx 'got TERM' "$BATS_TEST_TMPDIR/out"
     drupe delete "$TOKEN"
-    [ ! -e "/proc/$pid/fd" ]
+    wait_for 5 test ! -e "/proc/$pid/fd" # until it is reaped
 }
 
 @test "kill -9 and delete --force end the machine and all of its processes" {
@@ -108,6 +109,18 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     [ "$(cat "$BATS_TEST_TMPDIR/rw/new")" = two ]
     [ "$(grep -c 'Read-only file system' <<<"$output")" = 2 ]
     grep -qx three <<<"$output"
+}
+
+@test "the POSIX suite passes through a guest" {
+    SHARE=$(mktemp -d -p /var/tmp vm.XXXXXX) # on a disk, as in fuse.bats
+    cp "${PROBE%/*}/posix_suite" "$BUNDLE/rootfs/posix_suite"
+    config --arg s "$SHARE" '.mounts += [{ destination: "/share", type: "bind", source: $s, options: ["rbind"] }]
+        | (.process.capabilities[] |= . + ["CAP_SYS_ADMIN", "CAP_DAC_READ_SEARCH", "CAP_LEASE", "CAP_LINUX_IMMUTABLE"])'
+    args /posix_suite /share
+    DRUPE_TIMEOUT=900 run_vm
+    [ "$status" = 0 ]
+    [ "$(grep -c '^ok' <<<"$output")" -gt 40 ]
+    [ "$(find "$SHARE" -mindepth 1 -maxdepth 1 -type d -user root | wc -l)" = 41 ] # each case leaves its directory
 }
 
 @test "users, capabilities, limits and seccomp hold inside" {
@@ -198,8 +211,6 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     gone() { ! drupe exec "$TOKEN" /bin/sh -c 'ps' | grep -q 'sleep 999'; }
     wait_for 120 gone
     drupe exec -d "$TOKEN" /bin/sleep 888
-    run drupe exec --preserve-fds 1 "$TOKEN" /bin/true 3</dev/null
-    [ "$status" != 0 ]
     drupe delete --force "$TOKEN"
 }
 
@@ -260,6 +271,142 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     [[ $(cat "$BUNDLE/rootfs/started") == 6.1.* ]] && [ "$(cat "$BUNDLE/rootfs/started")" != "$(uname -r)" ]
 }
 
+@test "events: the guest's figures, what the machine costs, and that memory ran out" {
+    config '.linux.resources = {memory: {limit: 33554432}, pids: {limit: 50}}'
+    script 'echo up; sleep 1000 & while [ ! -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    wait_for 120 grep -qx up "$BATS_TEST_TMPDIR/out"
+    run drupe events --stats "$TOKEN"
+    echo "$output"
+    [ "$status" = 0 ]
+    jq -e --arg id "$TOKEN" '.type == "stats" and .id == $id and (.data | .pids.limit == 50 and .pids.current >= 2 and .pids.current < 10
+        and .memory.usage.limit == 33554432 and .memory.usage.usage > 0 and .memory.usage.usage < 33554432 and .cpu.usage.total > 0
+        and .memory.raw.anon > 0 and .vm.memory.usage.usage > .memory.usage.usage and .vm.cpu.usage.total > .cpu.usage.total
+        and .vm.memory.usage.limit == (32 + 48 + 16) * 1048576)' <<<"$output"
+
+    drupe events --interval 200ms "$TOKEN" >"$BATS_TEST_TMPDIR/events" &
+    local events=$!
+    twice() { [ "$(grep -c '"type":"stats"' "$BATS_TEST_TMPDIR/events")" -ge 2 ]; }
+    wait_for 120 twice
+    run ! grep '"oom"' "$BATS_TEST_TMPDIR/events"
+    run drupe exec "$TOKEN" /bin/tail /dev/zero
+    [ "$status" = 137 ]
+    wait_for 120 grep -qxF "{\"type\":\"oom\",\"id\":\"$TOKEN\"}" "$BATS_TEST_TMPDIR/events"
+    # It ends with the container, of whose end it tells as well.
+    touch "$BUNDLE/rootfs/go"
+    wait "$events"
+    [ "$(grep -c '"oom"' "$BATS_TEST_TMPDIR/events")" = 2 ]
+    wait_for 120 is stopped
+    run ! drupe events --stats "$TOKEN"
+    drupe delete "$TOKEN"
+}
+
+@test "update: the guest's limits and the host's, within what the machine has, all or nothing" {
+    config '.annotations = {"org.drupe.vm.memory-mib": "128"} | .linux.resources = {memory: {limit: 33554432}, pids: {limit: 50}}'
+    script 'echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    drupe update --memory 64m --pids-limit 20 --cpu-quota 50000 --cpu-period 100000 "$TOKEN"
+    run drupe exec "$TOKEN" /bin/cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max
+    [ "$output" = $'67108864\n20' ]
+    local host
+    host=/sys/fs/cgroup/$(cgroup_path)
+    in_host() { [ ! -e "$host/$1" ] || [ "$(cat "$host/$1")" = "$2" ]; }
+    in_host cpu.max '50000 100000'
+    in_host memory.max $(((128 + 16) * 1048576))
+    in_host pids.max max
+    stored() { jq -e '.memory.limit == 67108864 and .pids.limit == 20 and .cpu.quota == 50000' "$ROOT/$TOKEN/resources.json"; }
+    stored
+
+    run ! drupe update --memory 100m "$TOKEN"
+    [[ $output == *': 104857600 bytes are more than the virtual machine has for its container (83886080, of 134217728)' ]]
+    run ! drupe update --cpu-quota 200000 "$TOKEN"
+    [[ $output == *': the time of 2 processors is more than the virtual machine has (1)' ]]
+    run ! drupe update --l3-cache-schema L3:0=f "$TOKEN"
+    [[ $output == *'linux.intelRdt: not in a virtual machine' ]]
+    # The guest refuses its part.
+    run ! drupe update --resources - "$TOKEN" <<<'{"memory": {"limit": 4096, "checkBeforeUpdate": true}, "cpu": {"quota": 30000}}'
+    echo "$output"
+    in_host cpu.max '50000 100000'
+    stored
+    run drupe exec "$TOKEN" /bin/cat /sys/fs/cgroup/memory.max
+    [ "$output" = 67108864 ]
+    drupe delete --force "$TOKEN"
+}
+
+no_machine() { ! pgrep -x drupe-machine; }
+
+@test "kill ends a machine that hangs" {
+    local sig
+    script 'echo up; sleep 1000'
+    for sig in TERM KILL; do
+        detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+        kill -STOP "$(pgrep -x drupe-machine)"
+        drupe kill "$TOKEN" "$sig"
+        wait_for 120 is stopped
+        wait_for 5 no_machine
+        drupe delete "$TOKEN"
+    done
+}
+
+@test "console socket: of create, of run and of exec" {
+    export DRUPE_SLOW=15
+    config '.process.terminal = true | .process.consoleSize = {height: 7, width: 9}'
+    start_peer create console "$BATS_TEST_TMPDIR/sock1"
+    args /probe tty , echo over
+    detached create --vm --bundle "$BUNDLE" --console-socket "$BATS_TEST_TMPDIR/sock1" "$TOKEN"
+    drupe start "$TOKEN"
+    end_peer
+    cat "$BATS_TEST_TMPDIR/create"
+    [[ $(cat "$BATS_TEST_TMPDIR/create") == *"descriptors 1"*"terminal 0"*"size 7 9"*over* ]]
+    wait_for 120 is stopped
+    drupe delete "$TOKEN"
+
+    start_peer run console "$BATS_TEST_TMPDIR/sock2"
+    script 'tty; read -r word'
+    detached run --vm --detach --bundle "$BUNDLE" --console-socket "$BATS_TEST_TMPDIR/sock2" "$TOKEN"
+    start_peer exec console "$BATS_TEST_TMPDIR/sock3"
+    detached exec --detach --tty --console-socket "$BATS_TEST_TMPDIR/sock3" "$TOKEN" /probe tty , echo first
+    end_peer
+    cat "$BATS_TEST_TMPDIR/exec"
+    [[ $(cat "$BATS_TEST_TMPDIR/exec") == *"descriptors 1"*"isatty 0 /dev/pts/1"*first* ]]
+    drupe delete --force "$TOKEN"
+    wait_for 120 grep -q /dev/pts/0 "$BATS_TEST_TMPDIR/run"
+    wait
+}
+
+@test "exec: users by the files that the container sees, cgroups below its own; descriptors are refused" {
+    echo 'other:x:77:88::/tmp:/bin/sh' >"$BATS_TEST_TMPDIR/passwd"
+    echo 'friends:x:99:' >"$BUNDLE/rootfs/etc/group"
+    config --arg p "$BATS_TEST_TMPDIR/passwd" '.mounts += [{destination: "/etc/passwd", type: "bind", source: $p, options: ["bind", "ro"]}]
+        | (.mounts[] | select(.destination == "/sys/fs/cgroup")).options -= ["ro"]'
+    script 'mkdir /sys/fs/cgroup/sub && echo up; sleep 1000'
+    detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
+    wait_for 120 grep -qx up "$BATS_TEST_TMPDIR/out"
+    run drupe exec --user other:friends --additional-gids 7,8 "$TOKEN" /bin/sh -c 'id -u; id -G; echo $HOME'
+    [ "$output" = $'77\n99 7 8\n/tmp' ]
+    run drupe exec --user other "$TOKEN" /bin/id -g
+    [ "$output" = 88 ]
+    local user
+    for user in user '' 1: -1; do
+        run drupe exec "--user=$user" "$TOKEN" /bin/true
+        echo "$output"
+        [ "$status" = 255 ]
+        [[ $output == *"--user $user: "* ]]
+    done
+    run drupe exec --cgroup sub "$TOKEN" /bin/cat /proc/self/cgroup
+    [ "$output" = 0::/sub ]
+    run drupe exec --cgroup nowhere "$TOKEN" /bin/true
+    [ "$status" = 255 ]
+    [[ $output == *'the container has no cgroup "nowhere"'* ]]
+    run drupe exec --cgroup .. "$TOKEN" /bin/true
+    [[ $output == *"must be below the container's own"* ]]
+    run "$RUNTIME" --root "$ROOT" exec --preserve-fds 1 "$TOKEN" /bin/true 3</dev/null
+    echo "$output"
+    [ "$status" = 255 ]
+    [ "$output" = 'drupe: descriptors cannot be passed into a virtual machine' ]
+    drupe delete --force "$TOKEN"
+}
+
 # confined COMM CAPABILITIES UID NAMES-IN-ITS-ROOT
 confined() {
     local pid name found
@@ -292,6 +439,9 @@ confined() {
     [ "$(ls "/proc/$files/root/share")" = rootfs ]
     [ "$(readlink "/proc/$files/ns/pid")" != "$(readlink /proc/self/ns/pid)" ]
     [ -z "$(find "/proc/$files/fd" -lname /dev/kvm)" ]
+    # The one that stands for a process of the guest's.
+    drupe exec -d "$TOKEN" /bin/sleep 1000
+    confined drupe-vm-exec 0000000000000000 65534 ''
     drupe delete --force "$TOKEN"
 }
 
@@ -299,13 +449,8 @@ confined() {
     script 'echo up; sleep 1000'
     detached run --vm -d --bundle "$BUNDLE" "$TOKEN"
     echo '[{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}]' >"$BATS_TEST_TMPDIR/mounts.json"
-    local what
-    for what in "update --pids-limit 5 $TOKEN" "events --stats $TOKEN" \
-        "mounts add $TOKEN $BATS_TEST_TMPDIR/mounts.json"; do
-        # shellcheck disable=SC2086
-        run ! drupe $what
-        echo "$output"
-        [[ $output == *"${what%% *}: container \"$TOKEN\" is in a virtual machine"* ]]
-    done
+    run ! drupe mounts add "$TOKEN" "$BATS_TEST_TMPDIR/mounts.json"
+    echo "$output"
+    [[ $output == *"mounts: container \"$TOKEN\" is in a virtual machine"* ]]
     drupe delete --force "$TOKEN"
 }

@@ -129,6 +129,7 @@ static void statistics_have_the_known_names(void)
 		.n_net = 1,
 	};
 	expect(run("drupe events --stats web") == 0);
+	expect(!has(output, "\"vm\""));
 	expect_str(called, "stats web\n");
 	expect_str(output,
 		   "{\"type\":\"stats\",\"id\":\"web\",\"data\":{"
@@ -156,6 +157,16 @@ static void statistics_have_the_known_names(void)
 		   "\"TxBytes\":5,\"TxPackets\":6,\"TxErrors\":7,\"TxDropped\":8}]}}\n");
 }
 
+static void the_cost_of_a_virtual_machine_is_a_member_of_its_own(void)
+{
+	const struct cgroup_stats machine = { .cpu = { .total = 31 }, .memory = { .cache = 2, .raw = NULL } };
+
+	stats_of_web = (struct container_stats){ .cgroup = { .pids_current = 5 }, .machine = &machine };
+	expect(run("drupe events --stats web") == 0);
+	expect(has(output, "\"network_interfaces\":[],\"vm\":{\"cpu\":{\"usage\":{\"total\":31,"));
+	expect(has(output, "\"memory\":{\"cache\":2,"));
+}
+
 CLI_TAP_MAIN(CASE(sizes_are_read_in_powers_of_1024), CASE(each_flag_of_update_sets_its_limit),
 	     CASE(update_of_a_class_is_lines_of_schemata), CASE(update_refuses_what_is_no_limit), CASE(events_prints_what_happens),
-	     CASE(statistics_have_the_known_names))
+	     CASE(statistics_have_the_known_names), CASE(the_cost_of_a_virtual_machine_is_a_member_of_its_own))

@@ -4,6 +4,7 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,8 @@ static void sizes_that_make_no_sense_are_refused(void)
 		"1048577 MiB of memory are too much for a virtual machine");
 }
 
+#define MOUNT(options) ",\"mounts\":[{\"destination\":\"/a\",\"source\":\"/data\",\"options\":[\"bind\"," options "]}]"
+
 static void what_cannot_be_honoured_is_refused(void)
 {
 	refused(CONFIG("{\"type\":\"mount\"}", "", ""),
@@ -116,6 +119,13 @@ static void what_cannot_be_honoured_is_refused(void)
 		"linux.netDevices: devices of the host cannot be moved into a virtual machine");
 	refused(CONFIG(USUAL, ",\"devices\":[{\"type\":\"b\",\"path\":\"/dev/sda\",\"major\":8,\"minor\":0}]", ""),
 		"linux.devices[0] (/dev/sda): a block device of the host cannot be passed to a virtual machine");
+	refused(CONFIG(USUAL, "", MOUNT("\"src-nofollow\"")),
+		"mounts[0] (/a): a link cannot be passed to a virtual machine as such");
+	refused(CONFIG(USUAL, "", MOUNT("\"ro\",\"copy-symlink\"")),
+		"mounts[0] (/a): a link cannot be passed to a virtual machine as such");
+	refused(CONFIG(USUAL, "", MOUNT("\"idmap\"")), "mounts[0] (/a): ids cannot be mapped in a virtual machine");
+	refused(CONFIG(USUAL, "", MOUNT("\"ridmap=uids=0-5-1;gids=0-5-1\"")),
+		"mounts[0] (/a): ids cannot be mapped in a virtual machine");
 	refused(CONFIG(USUAL, "", ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"hypervisor\":{\"path\":\"/usr/bin/qemu\"}}"),
 		"vm.hypervisor: drupe has its own");
 }
@@ -147,7 +157,9 @@ static void bind_mounts_come_from_the_share(void)
 	expect(p.n_shares == 3);
 	expect_str(p.shares[0].name, "rootfs");
 	expect_str(p.shares[0].source, "/bundle/rootfs");
+	expect_str(p.shares[0].where, "root.path");
 	expect_str(p.shares[1].source, "/data");
+	expect_str(p.shares[1].where, "mounts[1] (/a)");
 	expect(p.shares[1].readonly && p.shares[1].recursive);
 	expect_str(p.shares[2].source, "/bundle/rel");
 	expect(!p.shares[2].readonly && !p.shares[2].recursive);
@@ -156,6 +168,19 @@ static void bind_mounts_come_from_the_share(void)
 	expect_str(p.guest->mounts.v[2].source, "/run/share/m/2");
 	expect_str(p.guest->root->path, "/run/share/rootfs");
 	expect(p.guest->root->readonly);
+	arena_release(&a);
+}
+
+static void a_bind_mount_without_a_source_is_no_share(void)
+{
+	struct arena a = { 0 };
+	struct vm_plan p =
+		planned(&a, CONFIG(USUAL, "", ",\"mounts\":[{\"destination\":\"/a\",\"source\":\"\",\"options\":[\"bind\"]}]"));
+	struct plan guest;
+
+	expect(p.n_shares == 1);
+	expect(vm_plan_guest(&p, "c", &a, &guest, &e) < 0);
+	expect(strstr(e.text, "mounts[0] (/a)"));
 	arena_release(&a);
 }
 
@@ -168,12 +193,71 @@ static void the_guest_has_a_plan_of_its_own(void)
 	expect(vm_plan_guest(&p, "c", &a, &guest, &e) == 0);
 	expect_str(guest.rootfs.root, "/run/share/rootfs");
 	expect_str(guest.cgroup.ref.dirs[0].path, "/sys/fs/cgroup/container");
+	/* The agent ignores SIGPIPE, its container does not. */
+	expect(guest.proc.ignored_signals == 1ull << (SIGPIPE - 1));
 	for (size_t i = 0; i < guest.cgroup.n_writes; i++)
 		expect(!strstr(guest.cgroup.writes[i].file, "swap"));
 	arena_release(&a);
 }
 
+static int update(struct arena *a, const char *limits, const char *change, struct vm_update *out)
+{
+	struct vm_plan p = planned(a, CONFIG(USUAL, "", ",\"annotations\":{\"krun.ram_mib\":\"128\",\"krun.cpus\":\"2\"}"));
+	const struct oci_resources *old, *wanted;
+
+	if (oci_resources_parse(a, arena_strdup(a, limits), strlen(limits), &old, &e) < 0 ||
+	    oci_resources_parse(a, arena_strdup(a, change), strlen(change), &wanted, &e) < 0)
+		return -e.code;
+	return vm_update_build(&p, old, wanted, cgroup_resources_merge(old, wanted, a), a, out, &e);
+}
+
+static void an_update_is_divided_as_the_limits_were(void)
+{
+	struct arena a = { 0 };
+	struct vm_update u = { 0 };
+
+	expect(update(&a, "{\"cpu\":{\"period\":50000},\"pids\":{\"limit\":9}}",
+		      "{\"memory\":{\"limit\":83886080,\"swap\":90000000},\"cpu\":{\"quota\":100000},\"pids\":{\"limit\":5}}",
+		      &u) == 0);
+	expect(u.host->cpu->quota.value == 100000 && !u.host->memory && !u.host->pids && !u.host->devices.n);
+	expect(u.guest->memory->limit.value == 83886080 && !u.guest->memory->swap.set && u.guest->pids->limit.value == 5);
+	expect(!u.guest->cpu && u.guest_old->pids->limit.value == 9 && !u.guest_old->cpu);
+	arena_release(&a);
+}
+
+static void an_update_to_more_than_the_machine_has_is_refused(void)
+{
+	static const struct {
+		const char *old, *update, *text;
+	} cases[] = {
+		{ "{}", "{\"memory\":{\"limit\":83886081}}",
+		  "linux.resources.memory.limit: 83886081 bytes are more than the virtual machine has for its container (83886080, "
+		  "of "
+		  "134217728)" },
+		{ "{\"memory\":{\"limit\":99999999}}", "{\"memory\":{\"limit\":99999999}}", NULL },
+		{ "{}", "{\"memory\":{\"limit\":-1}}", NULL },
+		{ "{}", "{\"cpu\":{\"quota\":200001}}",
+		  "linux.resources.cpu: the time of 3 processors is more than the virtual machine has (2)" },
+		{ "{\"cpu\":{\"quota\":200000}}", "{\"cpu\":{\"period\":50000}}",
+		  "linux.resources.cpu: the time of 4 processors is more than the virtual machine has (2)" },
+		{ "{\"cpu\":{\"quota\":900000}}", "{\"cpu\":{\"shares\":5}}", NULL },
+		{ "{\"cpu\":{\"quota\":900000}}", "{\"cpu\":{\"quota\":-1}}", NULL },
+		{ "{}", "{\"network\":{\"classID\":1}}", "linux.resources.network: not in a virtual machine" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena a = { 0 };
+		struct vm_update u;
+
+		e.text[0] = '\0';
+		expect((update(&a, cases[i].old, cases[i].update, &u) < 0) == (cases[i].text != NULL));
+		expect_str(e.text, cases[i].text ? cases[i].text : "");
+		arena_release(&a);
+	}
+}
+
 TAP_MAIN(CASE(a_container_is_for_a_virtual_machine_by_each_of_three_signs), CASE(sizes_come_from_the_first_that_says),
 	 CASE(sizes_that_make_no_sense_are_refused), CASE(what_cannot_be_honoured_is_refused),
 	 CASE(the_host_has_room_for_both_and_none_of_the_container), CASE(bind_mounts_come_from_the_share),
-	 CASE(the_guest_has_a_plan_of_its_own))
+	 CASE(a_bind_mount_without_a_source_is_no_share), CASE(the_guest_has_a_plan_of_its_own),
+	 CASE(an_update_is_divided_as_the_limits_were), CASE(an_update_to_more_than_the_machine_has_is_refused))
