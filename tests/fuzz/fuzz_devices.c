@@ -5,6 +5,7 @@
 #include "hwvirt-sandbox/virtio/console.h"
 #include "hwvirt-sandbox/virtio/mmio.h"
 #include "hwvirt-sandbox/virtio/vsock_conn.h"
+#include "input.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -28,20 +29,6 @@ struct machine {
 	unsigned n_hosts;
 	uint16_t offered[VIRTIO_QUEUES_MAX];
 };
-
-/* What is left of the input; ends in zeros. */
-struct input {
-	const uint8_t *at;
-	size_t len;
-};
-
-static uint8_t byte(struct input *in)
-{
-	if (in->len == 0)
-		return 0;
-	in->len--;
-	return *in->at++;
-}
 
 static uint32_t word(struct input *in)
 {
