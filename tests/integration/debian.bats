@@ -8,7 +8,7 @@ load inside
 setup_file() {
     # Made once, in a minute or two; the tests say themselves why when there is none.
     [ -n "${TEST_CACHE-}" ] || TEST_CACHE=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/cache
-    "$BATS_TEST_DIRNAME/../../tools/debian" "$TEST_CACHE/debian-bookworm" >"$BATS_FILE_TMPDIR/debian" 2>&1 3>&- || true
+    [ "${DRUPE_LANE-}" = nested ] || "$BATS_TEST_DIRNAME/../../tools/debian" "$TEST_CACHE/debian-bookworm" >"$BATS_FILE_TMPDIR/debian" 2>&1 3>&- || true
 }
 
 setup() {
@@ -85,6 +85,24 @@ both() {
     [ "$(cat "$BATS_TEST_TMPDIR/repo/removed")" = removed ]
 }
 
+@test "debian: apt-get update reads a large repository of files, and apt-cache finds what is in it" {
+    debian
+    mkdir "$BATS_TEST_TMPDIR/repo"
+    for i in $(seq 2000); do
+        printf 'Package: tiny%d\nVersion: 1.%d\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nFilename: ./%d.deb\nSize: 1\nSHA256: %064d\nDescription: tiny\n\n' \
+            "$i" "$i" "$i" "$i"
+    done >"$BATS_TEST_TMPDIR/repo/Packages"
+    mount_dir "$BATS_TEST_TMPDIR/repo" /repo ro
+    run_script /bin/sh 'set -e
+        echo "deb [trusted=yes] file:/repo ./" >/etc/apt/sources.list
+        rm -f /etc/apt/sources.list.d/*
+        apt-get -q update >/dev/null
+        apt-cache show tiny1999 | grep ^Version; apt-cache pkgnames tiny | wc -l'
+    echo "$output"
+    [ "$status" = 0 ]
+    [ "$output" = $'Version: 1.1999\n2000' ]
+}
+
 # -------------------------------------------------------------------------------------------------------------------- interpreters
 
 @test "debian: python3 forks, has threads, sockets on the loopback device, signals and shared memory" {
@@ -132,9 +150,9 @@ print("socketpair", select.select([b], [], [], 1)[0] == [b])
 got = []
 signal.signal(signal.SIGUSR1, lambda s, f: got.append(s))
 os.kill(os.getpid(), signal.SIGUSR1)
-signal.setitimer(signal.ITIMER_REAL, 0.05)
 signal.signal(signal.SIGALRM, lambda s, f: got.append(s))
-deadline = time.monotonic() + 5
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+deadline = time.monotonic() + 60
 while len(got) < 2 and time.monotonic() < deadline:
     time.sleep(0.01)
 print("signals", got == [signal.SIGUSR1, signal.SIGALRM])
@@ -154,6 +172,21 @@ END
         'ping socket True' 'socketpair True' 'signals True' 'shm 100000' 'random 16 16' 'cpus True True' 'pid 1 user 0')" ]
 }
 
+@test "debian: gcc makes a program of two sources and a library, which runs" {
+    debian
+    [ -x "$BUNDLE/rootfs/usr/bin/gcc" ] || skip "no gcc in this Debian"
+    run_script /bin/sh 'set -e
+        cd /tmp
+        printf "int twice(int n) { return 2 * n; }\n" >twice.c
+        printf "#include <stdio.h>\n#include <math.h>\nint twice(int n);\nint main(int n, char **v) { printf(\"%%d %%.3f\\\\n\", twice(n), sqrt(n)); return !v; }\n" >main.c
+        gcc -O2 -Wall -Werror -c twice.c && ar rc libtwice.a twice.o
+        gcc -O2 -Wall -Werror -o main main.c -L. -ltwice -lm
+        ./main one two'
+    echo "$output"
+    [ "$status" = 0 ]
+    [ "$output" = '6 1.732' ]
+}
+
 @test "debian: perl runs programs, pipes and signal handlers" {
     debian
     args /usr/bin/perl -e 'use POSIX; use Socket; $| = 1;
@@ -169,9 +202,10 @@ END
 
 # ---------------------------------------------------------------------------------------------------------------- ends and signals
 
-# The container as a job, until it says that it is waiting.
+# The container as a job, until it says that it is waiting; and not that of the job before, which may be slow to open the file.
 start_job() {
-    "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
+    : >"$BATS_TEST_TMPDIR/out"
+    "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" >>"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
     JOB=$!
     wait_for 10 grep -qs waiting "$BATS_TEST_TMPDIR/out"
 }

@@ -22,7 +22,9 @@
 #   place NAME              sets linux.cgroupsPath to one of that name
 #   needs_cgroupfs          skips where systemd makes the cgroups
 #   in_runtime_mode MODE    skips unless the machine has cgroups of that mode: v1, hybrid, v2
+#   needs_vm                skips where there is no KVM that works, or no guest kernel: DRUPE_GUEST_KERNEL, build/guest-kernel/vmlinux
 # DRUPE_CGROUP_MANAGER=systemd: the cgroups are systemd's. What does not call `drupe` says "$RUNTIME" --root "$ROOT" "${MANAGER[@]}".
+# DRUPE_ISOLATION=vm: every container is in a virtual machine of its own, and the tests that vm-exceptions.txt names are skipped.
 # A file with its own setup or teardown calls begin_test and end_test in them.
 
 bats_require_minimum_version 1.5.0
@@ -32,7 +34,8 @@ TOP=${BATS_TEST_DIRNAME%/*/*}
 : "${RUNTIME:=$TOP/build/out/bin/drupe}" "${PROBE:=$TOP/build/musl/tests/lib/probe}" "${TEST_CACHE:=$TOP/build/cache}"
 # What every test does is done by one quick program: see there.
 : "${HARNESS:=${PROBE%/*}/harness}"
-: "${DRUPE_TIMEOUT:=30}"
+VMBOOT=${PROBE%/*}/../../hwvirt-sandbox/vmboot
+: "${DRUPE_TIMEOUT:=60}"
 # jq 1.6 needs 30 ms to start, half a second in the nested lane. gojq sorts the members of objects: `JQ=jq jq`, `JQ=jq config` where order
 # matters.
 JQ=gojq
@@ -53,6 +56,7 @@ setup() { begin_test; }
 teardown() { end_test; }
 
 begin_test() {
+    [ "${DRUPE_ISOLATION-}" != vm ] || in_virtual_machines
     TOKEN=t$$-$RANDOM
     ROOT=$BATS_TEST_TMPDIR/root
     UNMOUNT=()
@@ -64,6 +68,7 @@ begin_test() {
 # Fails a test that passed, but left something behind; cleans up in any case.
 end_test() {
     local m
+    [ -n "${TOKEN-}" ] || return 0 # skipped before anything was there
     jobs -pr >"$BATS_TEST_TMPDIR/.jobs"
     for m in "${UNMOUNT[@]}"; do umount -R "$m" || umount -l "$m"; done
     if ! TOKEN=$TOKEN "$HARNESS" end "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/.leaks"; then
@@ -107,15 +112,41 @@ run_container() { run drupe run --bundle "$BUNDLE" "$@" "$TOKEN"; }
 
 container_id() { echo "$TOKEN${1:+-$1}"; }
 
-# wait_for SECONDS COMMAND...; DRUPE_SLOW: how many times slower than others this machine may be
+# The runtime makes virtual machines when it is called by this name, whatever calls it. The exceptions are lines `FILE: TEST`, below a line
+# `[REASON]`.
+in_virtual_machines() {
+    local line reason name=${BATS_TEST_FILENAME##*/}
+    while read -r line; do
+        case $line in
+        \[*) reason=${line:1:-1} ;;
+        "${name%.bats}: $BATS_TEST_DESCRIPTION") skip "in a virtual machine: $reason" ;;
+        esac
+    done <"$BATS_TEST_DIRNAME/vm-exceptions.txt"
+    needs_vm
+    ln -sf "$RUNTIME" "$BATS_TEST_TMPDIR/drupe-vm"
+    RUNTIME=$BATS_TEST_TMPDIR/drupe-vm
+}
+
+needs_vm() {
+    local verdict
+    verdict=$("$VMBOOT" --probe) || skip "$verdict"
+    export DRUPE_GUEST_KERNEL=${DRUPE_GUEST_KERNEL:-$TOP/build/guest-kernel/vmlinux}
+    [ -f "$DRUPE_GUEST_KERNEL" ] || skip "no guest kernel ($DRUPE_GUEST_KERNEL)"
+}
+
+# wait_for SECONDS COMMAND...; DRUPE_SLOW: how many times slower than others this machine may be. Any may be busy: only what never comes
+# true waits this long.
 wait_for() {
-    local until=$((${EPOCHREALTIME/[.,]/} + $1 * ${DRUPE_SLOW:-1} * 1000000))
+    local until=$((${EPOCHREALTIME/[.,]/} + $1 * 5 * ${DRUPE_SLOW:-1} * 1000000))
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$until" ] || return 1
         sleep 0.02
     done
 }
+
+# User Mode Linux does not tell.
+in_poll() { [ ! -e /proc/self/syscall ] || grep -qs '^7 ' "/proc/$1/syscall"; }
 
 by_systemd() { [ "${DRUPE_CGROUP_MANAGER-}" = systemd ]; }
 
@@ -183,10 +214,15 @@ docker_like() {
     config -f "$LIB/docker_config.jq" --slurpfile profile "$profile" --arg id "$TOKEN" --arg files "$files"
 }
 
-# Debian as tools/debian makes it, once; every test sees it through an overlay, unmounted at its end.
+# Debian as tools/debian makes it, once; in the nested lane its image, which is another, with gcc. Every test sees it through an overlay,
+# unmounted at its end.
 debian_rootfs() {
     local dir=$TEST_CACHE/debian-bookworm over=$BATS_TEST_TMPDIR/overlay why
-    why=$("$TOP/tools/debian" "$dir" 2>&1 3>&-) || skip "$why"
+    if [ "${DRUPE_LANE-}" = nested ]; then
+        dir=/
+    else
+        why=$("$TOP/tools/debian" "$dir" 2>&1 3>&-) || skip "$why"
+    fi
     mkdir -p "$over/upper" "$over/work"
     rm -rf "$BUNDLE/rootfs"
     mkdir "$BUNDLE/rootfs"

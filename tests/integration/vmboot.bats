@@ -4,14 +4,10 @@
 load helpers
 
 PROGRAMS=$(dirname "$PROBE")
-VMBOOT=$PROGRAMS/../../hwvirt-sandbox/vmboot
-KERNEL=${DRUPE_GUEST_KERNEL:-$PROGRAMS/../../../guest-kernel/vmlinux}
 
 setup() {
     begin_test
-    local verdict
-    verdict=$("$VMBOOT" --probe) || skip "$verdict"
-    [ -f "$KERNEL" ] || skip "no guest kernel ($KERNEL)"
+    needs_vm
     initrd >"$BATS_TEST_TMPDIR/initrd"
     SHARE=$(mktemp -d -p /var/tmp vmboot.XXXXXX)
 }
@@ -45,7 +41,7 @@ initrd() {
 
 boot() {
     run timeout --foreground -k 5 "${VM_TIMEOUT:-300}" \
-        "$VMBOOT" --kernel "$KERNEL" --initrd "$BATS_TEST_TMPDIR/initrd" --share "$SHARE" "$@" 3>&-
+        "$VMBOOT" --kernel "$DRUPE_GUEST_KERNEL" --initrd "$BATS_TEST_TMPDIR/initrd" --share "$SHARE" "$@" 3>&-
     output=${output//$'\r'/}
     echo "$output"
 }

@@ -14,8 +14,8 @@ from common import (CGROUP_ARGS, Guest, LaneError, Run, TREE, cache_dir, command
                     package_missing, result, say, scratch_disk, HERE)
 import image
 
-BOOT_LIMIT = 60
-SYSTEMD_BOOT_LIMIT = 120
+BOOT_LIMIT = 150
+SYSTEMD_BOOT_LIMIT = 300
 
 
 def fetched():
