@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -24,6 +25,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -443,6 +445,54 @@ static void limit_v1(void)
 		(void)write_file(name, allowed[i]);
 }
 
+#define ALU(op, kind, dst, src, value)                                                                                             \
+	{                                                                                                                          \
+		.code = BPF_ALU64 | (op) | (kind), .dst_reg = (dst), .src_reg = (src), .imm = (value)                              \
+	}
+#define JUMP(op, dst, value, to)                                                                                                   \
+	{                                                                                                                          \
+		.code = BPF_JMP | (op) | BPF_K, .dst_reg = (dst), .off = (to), .imm = (value)                                      \
+	}
+#define LOAD(dst, member)                                                                                                          \
+	{                                                                                                                          \
+		.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = (dst), .src_reg = 1,                                                 \
+		.off = offsetof(struct bpf_cgroup_dev_ctx, member)                                                                 \
+	}
+
+/* The same rules for cgroup2, in few instructions. */
+static void limit_v2(int cgroup)
+{
+	/* clang-format off */
+	static const struct bpf_insn program[] = {
+		LOAD(2, access_type), LOAD(4, major), LOAD(5, minor),
+		ALU(BPF_MOV, BPF_K, 0, 0, 1),
+		ALU(BPF_MOV, BPF_X, 3, 2, 0), ALU(BPF_RSH, BPF_K, 3, 0, 16), JUMP(BPF_JEQ, 3, BPF_DEVCG_ACC_MKNOD, 11),
+		ALU(BPF_AND, BPF_K, 2, 0, 0xffff), JUMP(BPF_JNE, 2, BPF_DEVCG_DEV_CHAR, 10),
+		JUMP(BPF_JEQ, 4, 136, 8),
+		JUMP(BPF_JGT, 5, 9, 8),
+		ALU(BPF_MOV, BPF_K, 6, 0, 1 << 3 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9), JUMP(BPF_JEQ, 4, 1, 2),
+		JUMP(BPF_JNE, 4, 5, 5),
+		ALU(BPF_MOV, BPF_K, 6, 0, 1 << 0 | 1 << 1 | 1 << 2),
+		ALU(BPF_RSH, BPF_X, 6, 5, 0), ALU(BPF_AND, BPF_K, 6, 0, 1), ALU(BPF_MOV, BPF_X, 0, 6, 0),
+		{ .code = BPF_JMP | BPF_EXIT },
+		ALU(BPF_MOV, BPF_K, 0, 0, 0),
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	/* clang-format on */
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insn_cnt = COUNT(program) };
+
+	attr.insns = (uintptr_t)program;
+	attr.license = (uintptr_t) "Apache-2.0";
+	int fd = MUST(syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (uint32_t)cgroup;
+	attr.attach_bpf_fd = (uint32_t)fd;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	MUST(syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)));
+	close(fd);
+}
+
 /* Returns the directory for CLONE_INTO_CGROUP, -1 without cgroup2. */
 static int make_cgroup(void)
 {
@@ -451,7 +501,10 @@ static int make_cgroup(void)
 
 	if (!f.n_v1) {
 		MUST(mkdir(path(name, CGROUP_DIR "/%s", f.id), 0755));
-		return MUST(open(name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+		unified = MUST(open(name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+		if (f.kind == DOCKER)
+			limit_v2(unified);
+		return unified;
 	}
 	for (size_t i = 0; i < f.n_v1; i++) {
 		MUST(mkdir(path(name, CGROUP_DIR "/%s/%s", f.v1[i], f.id), 0755));
