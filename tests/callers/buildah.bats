@@ -11,7 +11,7 @@ setup_file() {
 
 CALLER=buildah
 
-buildah() { timeout -k 5 60 /usr/bin/buildah "$@"; }
+buildah() { timeout -k 5 120 /usr/bin/buildah "$@"; }
 # brun [OPTION]... NAME COMMAND...
 brun() { buildah run --isolation oci --runtime "$(runtime)" "$@"; }
 runtime() { type -P "$RT"; }

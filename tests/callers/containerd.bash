@@ -41,7 +41,7 @@ start_containerd() {
 }
 
 binary() { command -v "$1"; }
-ctr() { timeout -k 5 60 /usr/bin/ctr --namespace "t-$RT" "$@"; }
+ctr() { timeout -k 5 120 /usr/bin/ctr --namespace "t-$RT" "$@"; }
 task_run() { ctr run --runc-binary "$(binary "$RT")" "$@"; }
 state_of() { ctr tasks ls | awk -v id="$1" '$1 == id { print $3 }'; }
 pid_of() { ctr tasks ls | awk -v id="$1" '$1 == id { print $2 }'; }

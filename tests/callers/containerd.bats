@@ -45,10 +45,11 @@ processes() { [ "$(ctr tasks ps "$1" | tail -n +2 | wc -l)" -le "$2" ]; }
 
 @test "run -t: a terminal" {
     steps() {
+        # The client sets the size when the program runs.
         has 'status 5' on_terminal expect='# ' send='tty; stty size; exit 5\n' -- \
             /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' "$IMAGE" c sh
         has '/dev/pts/0
-24 80' on_terminal expect='# ' send='tty; stty size; exit 5\n' -- \
+24 80' on_terminal expect='# ' send='tty; until stty size 2>/dev/null; do sleep 0.05; done; exit 5\n' -- \
             /usr/bin/ctr --namespace "t-$RT" run --runc-binary "$(binary "$RT")" --rm -t --env 'PS1=# ' "$IMAGE" c sh
     }
     compare 'run -t'

@@ -167,9 +167,18 @@ field() { drun --rm "${@:2}" "$IMAGE" sed -n "s/^$1:[[:space:]]*//p" /proc/self/
     compare 'networks'
 }
 
+# oom_told NAME SINCE
+oom_told() { docker events --since "$2" --until "$(date +%s)" --filter "container=$1" --filter event=oom | grep -q .; }
+
 @test "--memory: an OOM kill is told" {
     steps() {
-        ends 137 drun --name c1 --memory 16m --memory-swap 16m "$IMAGE" sh -c 'x=x; while :; do x=$x$x; done'
+        local since
+        ends 137 drun --rm --memory 16m --memory-swap 16m "$IMAGE" sh -c 'x=x; while :; do x=$x$x; done'
+        # The shim may not come to look before the cgroup goes with the container: this one lives on until it has.
+        since=$(date +%s)
+        drun -d --name c1 --memory 16m --memory-swap 16m "$IMAGE" sh -c '(x=x; while :; do x=$x$x; done); exec sleep 1000'
+        wait_for 10 oom_told c1 "$since"
+        docker kill c1
         is true inspect c1 .State.OOMKilled
         forever c2 --memory 32m --memory-reservation 16m --memory-swap 48m
         is 33554432 limit c2 memory memory.limit_in_bytes memory.max

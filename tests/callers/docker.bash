@@ -30,7 +30,7 @@ start_docker() {
     return 1
 }
 
-docker() { timeout -k 5 60 /usr/bin/docker "$@"; }
+docker() { timeout -k 5 120 /usr/bin/docker "$@"; }
 drun() { docker run --runtime "t-$RT" "$@"; }
 forever() {
     local name=$1
@@ -54,7 +54,7 @@ limit() {
 
 # Everything of a container goes with it. (The group "buildkit" is made by BuildKit itself, and kept.)
 after_steps() {
-    docker ps --all --quiet | xargs -r timeout 60 docker rm --force --volumes >/dev/null
+    docker ps --all --quiet | xargs -r timeout 120 docker rm --force --volumes >/dev/null
     wait_for 10 nothing_left
 }
 nothing_left() {

@@ -143,8 +143,9 @@ has_sys_admin() { [ $((0x$("$@" | sed -n 's/CapEff:.//p') >> 21 & 1)) = 1 ]; }
         docker create --runtime "t-$RT" --name c1 "$IMAGE" sh -c 'echo once; exec sleep 1000' >/dev/null
         is 'created 0' state_of c1
         docker start c1
+        wait_for 10 logged c1 once
         docker restart --time 0 c1
-        is $'once\nonce' docker logs c1
+        wait_for 10 is $'once\nonce' docker logs c1
         docker rename c1 d1
         ends 1 docker rm d1
         docker rm --force d1
@@ -201,10 +202,13 @@ has_sys_admin() { [ $((0x$("$@" | sed -n 's/CapEff:.//p') >> 21 & 1)) = 1 ]; }
         [ "$(docker logs c1 2>/dev/null)" = $'line 1\nline 2\nline 3' ]
         [ "$(docker logs c1 2>&1 >/dev/null)" = wrong ]
         forever d1
+        # What is written just before the end may be lost to who follows, not to who asks again.
         docker logs --follow d1 >"$BATS_TEST_TMPDIR/follow" &
+        docker kill --signal USR1 d1
+        wait_for 10 is $'ready\ngot USR1' cat "$BATS_TEST_TMPDIR/follow"
         docker stop d1
         wait $!
-        is $'ready\ngot TERM' cat "$BATS_TEST_TMPDIR/follow"
+        is $'ready\ngot USR1\ngot TERM' docker logs d1
     }
     compare 'logs'
 }

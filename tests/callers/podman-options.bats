@@ -128,7 +128,7 @@ run' prun --read-only "$IMAGE" sh -c 'touch /x 2>/dev/null || touch /tmp/x && ec
 
 @test "--pids-limit, --cpus, --cpu-shares, --cpuset-cpus" {
     steps() {
-        ends 2 prun --pids-limit 5 "$IMAGE" sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; true'
+        ends 2 prun --pids-limit 5 "$IMAGE" sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; true'
         is 5 prun --pids-limit 5 "$IMAGE" cat "$CG/pids/pids.max"
         is '50000 100000' prun --cpus 0.5 "$IMAGE" sh -c "echo \$(cat $CG/cpu/cpu.cfs_quota_us $CG/cpu/cpu.cfs_period_us)"
         is '200 0' prun --cpu-shares 200 --cpuset-cpus 0 "$IMAGE" sh -c "echo \$(cat $CG/cpu/cpu.shares $CG/cpuset/cpuset.cpus)"

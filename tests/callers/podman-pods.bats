@@ -118,7 +118,7 @@ RUN [\"nosuchprogram\"]"
 @test "network: the default bridge" {
     steps() {
         pod run -d --name web "$IMAGE" sh -c 'mkdir /w && echo served >/w/index.html && exec httpd -f -h /w'
-        wait_for 10 pod exec web test -e /w/index.html
+        wait_for 10 pod exec web wget -q -O /dev/null http://127.0.0.1/
         is served prun --network podman "$IMAGE" wget -q -O - "http://$(address web)/"
         has 'inet ' prun --network podman "$IMAGE" ip addr show eth0
         [ -n "$(find /run/netns -type f)" ]

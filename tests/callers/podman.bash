@@ -31,7 +31,7 @@ start_podman() {
     podman load -q -i "$WORLD/busybox.tar"
 }
 
-podman() { timeout -k 5 60 /usr/bin/podman "$@"; }
+podman() { timeout -k 5 120 /usr/bin/podman "$@"; }
 pod() { podman --runtime "$RT" "$@"; }
 prun() {
     case " $* " in

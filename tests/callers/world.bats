@@ -10,7 +10,7 @@ written() { [ -s "$1" ]; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 eventually() {
     local tries
-    for ((tries = 0; tries < 500; tries++)); do
+    for ((tries = 0; tries < 3000; tries++)); do
         ! "$@" || return 0
         sleep 0.02
     done

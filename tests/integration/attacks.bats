@@ -86,7 +86,7 @@ bare_dev() { config '.mounts |= map(select(.destination | startswith("/dev") | n
 with_terminal() {
     config '.process.terminal = true'
     args /probe tty , stat /dev/console
-    run python3 - "$T/console.sock" timeout 20 "$RUNTIME" --root "$ROOT" run --detach --bundle "$BUNDLE" --console-socket "$T/console.sock" "$TOKEN" 3>&- <<'END'
+    run python3 - "$T/console.sock" timeout "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" run --detach --bundle "$BUNDLE" --console-socket "$T/console.sock" "$TOKEN" 3>&- <<'END'
 import array, fcntl, os, select, socket, subprocess, sys, time
 path = sys.argv[1]
 if os.path.exists(path):
@@ -420,7 +420,6 @@ raced() {
             loop) ln -s "$(basename "$f")" "$R/$f" ;;
             esac
         done
-        export DRUPE_TIMEOUT=10
         args /probe echo finished
         run_container
         [ "$status" = 0 ] || { echo "$kind: $status $output"; return 1; }
@@ -438,7 +437,6 @@ raced() {
     for kind in 'mkfifo' 'mkdir' 'ln -s /proc/kmsg' 'ln -s /dev/tty' "ln -s $H/file"; do
         rm -rf "$R/etc/passwd"
         $kind "$R/etc/passwd"
-        export DRUPE_TIMEOUT=10
         run drupe exec --user user "$TOKEN" /bin/true
         [ "$status" = 255 ]
         [[ "$output" == *'/etc/passwd'* ]]

@@ -662,7 +662,7 @@ fork_chain() {
     resources '{"pids": {"limit": 24}}'
     args /probe forks
     # the watchdog: whatever happens, it ends
-    (sleep 60 && drupe delete --force "$ID") >/dev/null 2>&1 3>&- &
+    (sleep $((60 * ${DRUPE_SLOW:-1})) && drupe delete --force "$ID") >/dev/null 2>&1 3>&- &
     watchdog=$!
     "$@"
     detached run --detach --bundle "$BUNDLE" "$ID"
@@ -715,7 +715,7 @@ end_watchdog() {
     init_pid >"$(any_dir)/init.scope/cgroup.procs"
     pid=$(cat "$(any_dir)/a/b/cgroup.procs")
     down
-    gone "$pid"
+    wait_for 5 gone "$pid"
     no_directory
 }
 
@@ -726,7 +726,7 @@ end_watchdog() {
     mkdir "$sub"
     drupe exec --detach --cgroup sub "$ID" /probe trap </dev/null >/dev/null 2>&1
     echo $on >"$sub/$file"
-    wait_for 5 [ -n "$(cat "$sub/cgroup.procs")" ]
+    wait_for 5 eval '[ -n "$(cat "$sub/cgroup.procs")" ]'
     down
     no_directory
 }

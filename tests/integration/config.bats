@@ -23,7 +23,7 @@ refused_at() {
 
 # refused_with TEXT: the same for what has no line: one line that contains the text.
 refused_with() {
-    run --separate-stderr timeout 2 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+    run --separate-stderr drupe run --bundle "$BUNDLE" "$ID"
     [ "$status" = 1 ] || fail "status $status: $output$stderr"
     [ -z "$output" ]
     [ "${#stderr_lines[@]}" = 1 ]
@@ -326,9 +326,9 @@ END
 
 @test "no file: --config names another one, with the same rules" {
     mkfifo "$BUNDLE/fifo"
-    run -1 --separate-stderr timeout 2 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" --config fifo "$ID"
+    run -1 --separate-stderr drupe run --bundle "$BUNDLE" --config fifo "$ID"
     [ "$stderr" = 'drupe: fifo: not a regular file' ]
-    run -1 --separate-stderr timeout 2 "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" --config /dev/zero "$ID"
+    run -1 --separate-stderr drupe create --bundle "$BUNDLE" --config /dev/zero "$ID"
     [ "$stderr" = 'drupe: /dev/zero: not a regular file' ]
     mv "$BUNDLE/config.json" "$BUNDLE/other.json"
     run -0 drupe run --bundle "$BUNDLE" --config other.json "$ID"

@@ -258,13 +258,13 @@ process_file() {
         'ln -s passwd passwd; ln -s /etc/group group' 'mknod passwd c 1 5; mknod group c 1 5' ': >passwd; printf "x:\\n\\0\\0:::::\\n:\\n" >group'; do
         rm -rf "${etc:?}/passwd" "${etc:?}/group"
         (cd "$etc" && eval "$make")
-        DRUPE_TIMEOUT=5 inside --user user /probe ids
+        inside --user user /probe ids
         [ "$status" = 255 ]
         [[ "$output" == *'no user "user"'* ]]
-        DRUPE_TIMEOUT=5 inside --user 7:user /probe ids
+        inside --user 7:user /probe ids
         [ "$status" = 255 ]
         [[ "$output" == *'no group "user"'* ]]
-        DRUPE_TIMEOUT=5 inside --user 7:8 /probe ids , env
+        inside --user 7:8 /probe ids , env
         [ "$status" = 0 ]
         [[ "$output" == *"uid 7 7 7"*"gid 8 8 8"*"HOME=/"* ]]
     done

@@ -146,7 +146,7 @@ nothing_left() {
         | .hooks.startContainer = [{ path: "/probe", args: .hooks.createRuntime[0].args }]'
     hook createRuntime 'set -- $(cat /proc/$$/stat); [ $5 = $$ ] && echo leader >>"$T"'
     trap '' PIPE TERM
-    run timeout 20 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" --preserve-fds 1 "$(container_id)" 3</dev/null
+    run timeout "$DRUPE_TIMEOUT" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" --preserve-fds 1 "$(container_id)" 3</dev/null
     trap - PIPE TERM
     [ "$status" = 0 ]
     [ "$(trace)" = "leader;" ]
@@ -266,7 +266,7 @@ nothing_left() {
         run -1 drupe create --bundle "$BUNDLE" "$(container_id)"
         [[ "$output" == *"hooks.${kind}[0] (/bin/sh): killed after its timeout of 1000 ms"* ]]
         # Held by the hook and its child: free when both are gone.
-        flock -w 5 "$TRACE.lock" true
+        flock -w 60 "$TRACE.lock" true
         [ "$(trace)" = "poststop stopped;" ]
         nothing_left
     done
@@ -307,7 +307,7 @@ nothing_left() {
     touch "$BATS_TEST_TMPDIR/plain"
     for path in /no/such/hook /etc "$BATS_TEST_TMPDIR/fifo" "$BATS_TEST_TMPDIR/plain"; do
         config --arg p "$path" '.hooks.createRuntime = [{ path: $p }]'
-        DRUPE_TIMEOUT=10 run -1 drupe create --bundle "$BUNDLE" "$(container_id)"
+        run -1 drupe create --bundle "$BUNDLE" "$(container_id)"
         [[ "$output" == *"hooks.createRuntime[0] ($path): execute: "* ]]
         nothing_left
     done

@@ -28,6 +28,7 @@ list() { jq -n --arg s "$SOURCE" --arg id "$ID" "$@" >"$LIST"; }
 add() { drupe mounts add "$ID" "$LIST"; }
 remove() { drupe mounts remove "$ID" "$LIST"; }
 inside() { drupe exec "$ID" "$@"; }
+stopped() { [ "$(drupe state "$ID" | jq -r .status)" = stopped ]; }
 table() { sed 's/^[0-9]* [0-9]* //; s/ - / /' "/proc/$(cat "$BATS_TEST_TMPDIR/pid")/mountinfo"; }
 
 @test "mounts: a directory, a file and a tmpfs, with their options; and away again" {
@@ -177,7 +178,7 @@ END
     [ "$output" = "drupe: container \"$ID\" is paused: nobody can enter it" ]
     drupe resume "$ID"
     drupe kill "$ID" KILL
-    wait_for 10 sh -c '[ ! -e "/proc/$0/root/" ]' "$(cat "$BATS_TEST_TMPDIR/pid")"
+    wait_for 10 stopped
     run -1 remove
     [[ "$output" == *'container not running (it is stopped)' ]]
     drupe delete "$ID"

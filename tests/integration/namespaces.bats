@@ -75,7 +75,7 @@ map_ids() {
 
 # refused TEXT: create fails with a message that holds TEXT, and nothing is left of it; not even a blocked process.
 refused() {
-    DRUPE_TIMEOUT=10 run drupe create --bundle "$BUNDLE" "$(container_id)"
+    run drupe create --bundle "$BUNDLE" "$(container_id)"
     [ "$status" = 1 ]
     [[ "$output" == *"$1"* ]] || { echo "instead: $output" && return 1; }
     [ ! -e "$ROOT/$(container_id)" ]

@@ -328,11 +328,11 @@ lines_of_events() { [ "$(wc -l <"$EVENTS")" -ge "$1" ]; }
     [ "$(cat "$EVENTS")" = "{\"type\":\"oom\",\"id\":\"$ID\"}" ]
 }
 
-# The runtime holds what the kernel tells it by.
+# The runtime holds what the kernel tells it by, and waits for that in poll(2).
 watches() {
     local pid
     for pid in $(pgrep -f -- "--root $ROOT .*events"); do
-        ! find "/proc/$pid/fd" -lname 'anon_inode:*' -printf '%l\n' 2>/dev/null | grep -qE 'eventfd|inotify' || return 0
+        find "/proc/$pid/fd" -lname 'anon_inode:*' -printf '%l\n' 2>/dev/null | grep -qE 'eventfd|inotify' && in_poll "$pid" && return 0
     done
     return 1
 }

@@ -19,7 +19,7 @@ reaped() { stopped && [ ! -e "/proc/$1" ]; }
 is_waiting() {
     local pid
     for pid in $(pgrep -f "^$RUNTIME .*wait $ID\$"); do
-        grep -q '^7 ' "/proc/$pid/syscall" && return 0
+        in_poll "$pid" && return 0
     done
     return 1
 }

@@ -4,7 +4,7 @@
  *   cpus N
  *   hwrng N             bytes from the entropy device
  *   share TEXT          of /from-host in the share; what it says is written to /from-guest
- *   vsock TEXT          what port 1024 of the host says; it is told "from the guest"
+ *   vsock TEXT          what port 1024 of the host answers; it is told "from the guest"
  *   done
  *
  * guest_init serve SOCKET: the other end of that, on the host: prints what it is told.
@@ -56,14 +56,20 @@ static void share(void)
 	close(fd);
 }
 
-/* Says ours and reads until the other side says no more. */
-static void talk(int fd, const char *ours, const char *label)
+static void say(int fd, const char *ours)
+{
+	if (write(fd, ours, strlen(ours)) < 0)
+		printf("write failed: %s\n", strerror(errno));
+	shutdown(fd, SHUT_WR);
+}
+
+/* Reads until the other side says no more. */
+static void hear(int fd, const char *label)
 {
 	char text[64] = { 0 };
 	size_t len = 0;
-	ssize_t n = write(fd, ours, strlen(ours));
+	ssize_t n = 1;
 
-	shutdown(fd, SHUT_WR);
 	while (n > 0 && len < sizeof(text) - 1) {
 		n = read(fd, text + len, sizeof(text) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
@@ -81,11 +87,15 @@ static void vsock(void)
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&host, sizeof(host)) < 0)
 		printf("vsock failed: %s\n", strerror(errno));
-	else
-		talk(fd, "from the guest", "vsock");
+	else {
+		say(fd, "from the guest");
+		hear(fd, "vsock");
+	}
 	close(fd);
 }
 
+/* Answers when it has heard everything: what a machine says and has not yet sent is lost when it resets, so the guest waits for the
+ * answer. */
 static int serve(const char *path)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -97,7 +107,8 @@ static int serve(const char *path)
 		return 1;
 	}
 	conn = accept(fd, NULL, NULL);
-	talk(conn, "from the host", "told");
+	hear(conn, "told");
+	say(conn, "from the host");
 	return conn < 0;
 }
 

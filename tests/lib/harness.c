@@ -15,7 +15,8 @@
  * What the machine holds is one thing a line, by kind. Kinds that are the test's alone (by the adopting process, the mount
  *namespace of the run, the state directory or $TOKEN in a name) are compared as they are; cgroups and shared memory belong to the
  *whole machine: with $SHARED_MACHINE only names with the token count. $LEAK_WAIT_MS is how long `end` waits: namespaces, cgroups
- *and above all keyrings (freed by RCU callbacks that the kernel may put off for 10 s) end a little after their last process.
+ *and above all keyrings end a little after their last process (two RCU callbacks, of the process and then of its credentials, that
+ *the kernel may put off for 10 s each, and a collector that waits for a third).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -337,7 +338,7 @@ static int end(char **argv)
 {
 	struct lines before = saved(format("%s/.before", argv[0])), after;
 	const char *wait = getenv("LEAK_WAIT_MS");
-	long long until = now_ms() + (wait && *wait ? atol(wait) : 20000);
+	long long until = now_ms() + (wait && *wait ? atol(wait) : 60000);
 
 	for (;;) {
 		after = machine(argv[0]);

@@ -7,11 +7,11 @@ Steps: expect=TEXT waits until the output has it (after what was expected before
 the window, winch=TEXT
 is expect=TEXT for a command that may not yet listen to SIGWINCH: it is sent again and again, kill=NUMBER signals the command, in=FILE gives it a file as stdin. After the last step
 the output is read to its end. Prints the output as it came, then "status N", "restored yes|no" and "raw yes|no", whether the terminal's
-settings are at the end as they were, and whether they were raw at the last expect. Fails after 20 s.
+settings are at the end as they were, and whether they were raw at the last expect. Fails after 60 s.
 """
 import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
 
-LIMIT = 20
+LIMIT = 60
 LIMIT *= int(os.environ.get("DRUPE_SLOW", 1))
 
 

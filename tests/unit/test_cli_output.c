@@ -284,7 +284,7 @@ static void a_log_that_could_block_is_refused(void)
 
 	snprintf(path, sizeof(path), "%s/fifo", dir);
 	expect(mkfifo(path, 0600) == 0);
-	alarm(5);
+	alarm(60);
 	expect(run("drupe --log %D/fifo start web") == 1 && !*called);
 	expect(has(errors, "fifo: not a regular file"));
 	int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

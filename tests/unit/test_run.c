@@ -113,7 +113,7 @@ static void what_cannot_be_executed_says_why(void)
 	snprintf(path, sizeof(path), "%s/fifo", temp_path);
 	expect(mkfifo(path, 0755) == 0);
 	r.path = path;
-	alarm(10);
+	alarm(60);
 	expect(run_program(&r, &e) == -EACCES);
 	alarm(0);
 	r.path = "/bin/true";
@@ -129,13 +129,13 @@ static void the_deadline_kills_the_whole_group(void)
 
 	(void)temp_dir();
 	snprintf(path, sizeof(path), "%s/locked", temp_path);
-	snprintf(script, sizeof(script), "exec 9>%s; flock 9; echo before; sleep 1000 & wait", path);
-	expect(sh(script, NULL, 500, &e) == -ETIMEDOUT);
-	expect_str(e.text, "killed after its timeout of 500 ms");
+	snprintf(script, sizeof(script), "echo before; exec 9>%s; flock 9; sleep 1000 & wait", path);
+	expect(sh(script, NULL, 1500, &e) == -ETIMEDOUT);
+	expect_str(e.text, "killed after its timeout of 1500 ms");
 	expect_str(says, "before\n");
 	/* The child of the shell held the lock too: it is free as soon as the last of them is gone. */
 	snprintf(script, sizeof(script), "flock %s true", path);
-	alarm(20);
+	alarm(60);
 	expect(sh(script, NULL, -1, &e) == 0);
 	alarm(0);
 }

@@ -20,7 +20,7 @@ import subprocess
 import termios
 import time
 
-LIMIT = 30  # seconds until whatever is waited for counts as hanging
+LIMIT = 100  # seconds until whatever is waited for counts as hanging
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 libc = ctypes.CDLL(None, use_errno=True)
 
