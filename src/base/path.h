@@ -30,8 +30,8 @@ must_check int path_touch_in(int root, const char *path, struct err *e);
  * the last component. EINVAL when the path has none ("/"). */
 must_check int path_parent_in(int root, const char *path, mode_t mode, struct arena *a, const char **name, struct err *e);
 
-/* Lexically cleans a path: collapses "//" and ".", resolves "..", never climbs above the start. The result begins with '/'
- * when `path` is to be seen from a root, always. Pure. */
+/* Lexically cleans a path: collapses "//" and ".", resolves "..", never climbs above the start. The result always begins with '/'. It is
+ * `path` itself where that is clean. Pure. */
 const char *path_clean(struct arena *a, const char *path);
 
 /* "dir/name", with one slash. An absolute name is returned as it is. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,11 +43,23 @@ static void clean_collapses_and_never_climbs(void)
 		{ "/..", "/" },
 		{ "a/b/../../..", "/" },
 		{ "/a/...", "/a/..." },
+		{ "/.a/..b", "/.a/..b" },
+		{ "/a/b", "/a/b" },
+		{ "/a/b/", "/a/b" },
+		{ "/a/b//", "/a/b" },
+		{ "/a/b/.", "/a/b" },
+		{ "/a/b/..", "/a" },
+		{ "//a", "/a" },
+		{ "a/b", "/a/b" },
 	};
 	auto_arena struct arena a = { 0 };
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		expect_str(path_clean(&a, cases[i][0]), cases[i][1]);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *clean = path_clean(&a, cases[i][0]);
+
+		expect_str(clean, cases[i][1]);
+		expect(path_clean(&a, clean) == clean || strchr(clean, '.') || str_eq(clean, "/"));
+	}
 }
 
 static void directories_are_made_with_the_mode_asked_for(void)
