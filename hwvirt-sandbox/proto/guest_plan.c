@@ -160,7 +160,8 @@ static void mount_op(struct codec *c, void *element)
 	uint32_t n = (uint32_t)m->n_propagation;
 
 	codec_choice(c, &m->kind, MOUNT_CGROUP_V2 + 1);
-	codec_text(c, &m->where);
+	codec_u32(c, &m->index);
+	codec_text(c, &m->destination);
 	codec_text(c, &m->dest);
 	codec_str(c, &m->source);
 	codec_str(c, &m->fstype);

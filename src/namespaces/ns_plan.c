@@ -69,20 +69,21 @@ uint32_t ns_created(const struct oci_spec *spec)
 static int plan_namespace(const struct oci_namespace *ns, size_t index, const struct host *h, struct arena *a, struct ns_plan *p,
 			  struct err *e)
 {
-	const char *where = arena_printf(a, "linux.namespaces[%zu]", index);
 	uint32_t flag = ns_flag(ns->type);
 
 	if (ns_plan_own(p) & flag)
-		return err_set(e, EINVAL, "%s: namespace %s is listed twice", where, ns_name(ns->type));
+		return err_set(e, EINVAL, "linux.namespaces[%zu]: namespace %s is listed twice", index, ns_name(ns->type));
 	if (!(h->ns_supported & flag))
-		return err_set(e, EINVAL, "%s: this kernel has no %s namespaces", where, ns_name(ns->type));
+		return err_set(e, EINVAL, "linux.namespaces[%zu]: this kernel has no %s namespaces", index, ns_name(ns->type));
 	if (is_created(ns)) {
 		p->create |= flag;
 		return 0;
 	}
 	if (*ns->path != '/')
-		return err_set(e, EINVAL, "%s.path: %s: must be absolute", where, ns->path);
-	p->join[p->n_join++] = (struct ns_join){ .type = ns->type, .flag = flag, .path = ns->path, .where = where };
+		return err_set(e, EINVAL, "linux.namespaces[%zu].path: %s: must be absolute", index, ns->path);
+	p->join[p->n_join++] = (struct ns_join){
+		.type = ns->type, .flag = flag, .path = ns->path, .where = arena_printf(a, "linux.namespaces[%zu]", index)
+	};
 	return 0;
 }
 

@@ -122,7 +122,7 @@ static int seal(const struct rootfs_plan *p, struct rootfs_sources *s, int root,
 {
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (p->mounts[i].late_readonly && tree_set_attr(s->mounts[i], SYS_MOUNT_ATTR_RDONLY, 0, false, e) < 0)
-			return err_in(e, "%s", p->mounts[i].where);
+			return mount_err_in(&p->mounts[i], e);
 	for (size_t i = 0; i < p->n_readonly; i++)
 		if (make_readonly(p->readonly_paths[i], root, &s->done, e) < 0)
 			return err_in(e, "linux.readonlyPaths (%s)", p->readonly_paths[i]);

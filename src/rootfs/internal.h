@@ -24,6 +24,11 @@ static inline unsigned op_new_attrs(const struct mount_op *op)
 	return (unsigned)((op->attr_set & ~op->rec_attr_clr) | op->rec_attr_set);
 }
 
+/* ---- rootfs_plan.c ---- */
+
+/* err_in() of a mount: "mounts[3] (/proc)". */
+int mount_err_in(const struct mount_op *op, struct err *e) __attribute__((cold));
+
 /* ---- mount.c ---- */
 
 #define PLAIN_MAX 4

@@ -15,18 +15,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static int check_live(const struct mount_op *op, struct err *e)
+{
+	if (str_eq(op->dest, "/"))
+		return err_set(e, EINVAL, "the processes that run keep the root they have");
+	if (op->remount || op->copy_symlink)
+		return err_set(e, EINVAL, "this is no mount that could be removed again");
+	if (op->kind == MOUNT_CGROUP_V1 || op->kind == MOUNT_CGROUP_V2)
+		return err_set(e, EINVAL, "a cgroup mount cannot be added later");
+	return 0;
+}
+
 int rootfs_check_live(const struct rootfs_plan *p, struct err *e)
 {
-	for (size_t i = 0; i < p->n_mounts; i++) {
-		const struct mount_op *op = &p->mounts[i];
-
-		if (str_eq(op->dest, "/"))
-			return err_set(e, EINVAL, "%s: the processes that run keep the root they have", op->where);
-		if (op->remount || op->copy_symlink)
-			return err_set(e, EINVAL, "%s: this is no mount that could be removed again", op->where);
-		if (op->kind == MOUNT_CGROUP_V1 || op->kind == MOUNT_CGROUP_V2)
-			return err_set(e, EINVAL, "%s: a cgroup mount cannot be added later", op->where);
-	}
+	for (size_t i = 0; i < p->n_mounts; i++)
+		if (check_live(&p->mounts[i], e) < 0)
+			return mount_err_in(&p->mounts[i], e);
 	return 0;
 }
 
@@ -39,7 +43,7 @@ int rootfs_open_live(const struct rootfs_plan *p, const struct rootfs_userns *u,
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (open_mount(p, u, i, a, &s, e) < 0) {
 			rootfs_close_sources(p, &s);
-			return err_in(e, "%s", p->mounts[i].where);
+			return mount_err_in(&p->mounts[i], e);
 		}
 	*out = s;
 	return 0;
@@ -153,7 +157,7 @@ int rootfs_add_live(const struct rootfs_plan *p, struct rootfs_sources *s, int p
 		s->n_tried = i + 1;
 		r = add_one(p, s, i, &m, proc, a, &out[i], e);
 		if (r < 0)
-			err_in(e, "%s", p->mounts[i].where);
+			mount_err_in(&p->mounts[i], e);
 	}
 	close_fd(&m.root);
 	if (r < 0)

@@ -369,7 +369,7 @@ static int mount_each(const struct rootfs_plan *p, struct rootfs_sources *s, str
 		return err_in(e, "root.path");
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (mount_one(p, s, i, m, e) < 0)
-			return err_in(e, "%s", p->mounts[i].where);
+			return mount_err_in(&p->mounts[i], e);
 	return dev_apply(p, s, m->root, e);
 }
 

@@ -28,8 +28,9 @@ struct fs_param { const char *key, *value; /* NULL: a flag */ };
 
 struct mount_op {
 	enum mount_kind kind;
-	const char *where;  /* "mounts[3] (/proc)", for messages            */
-	const char *dest;   /* cleaned, absolute within the root            */
+	uint32_t index;          /* in mounts of the config, */
+	const char *destination; /* and its destination there, for messages: mount_err_in() */
+	const char *dest;        /* cleaned, absolute within the root */
 	const char *source; /* BIND: absolute host path; FS: the fs's source */
 	const char *fstype;
 	struct fs_param *params;

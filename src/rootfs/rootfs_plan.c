@@ -159,6 +159,11 @@ static int decide_fs(const struct rootfs_plan *p, struct arena *a, struct mount_
 	return 0;
 }
 
+int mount_err_in(const struct mount_op *op, struct err *e)
+{
+	return err_in(e, "mounts[%u] (%s)", op->index, op->destination);
+}
+
 static int plan_mount(const struct oci_spec *spec, const struct oci_mount *m, const char *bundle, const struct host *h,
 		      struct arena *a, const struct rootfs_plan *p, struct mount_op *op, struct err *e)
 {
@@ -179,12 +184,13 @@ static int plan_mounts(const struct oci_spec *spec, const char *bundle, const st
 		const struct oci_mount *m = &spec->mounts.v[i];
 		struct mount_op *op = &p->mounts[i];
 
-		op->where = arena_printf(a, "mounts[%zu] (%s)", i, m->destination);
+		op->index = (uint32_t)i;
+		op->destination = m->destination;
 		op->dest = path_clean(a, m->destination);
 		if (m->destination[0] != '/')
-			log_warn("%s: the destination is not absolute, %s is meant", op->where, op->dest);
+			log_warn("mounts[%zu] (%s): the destination is not absolute, %s is meant", i, m->destination, op->dest);
 		if (plan_mount(spec, m, bundle, h, a, p, op, e) < 0)
-			return err_in(e, "%s", op->where);
+			return mount_err_in(op, e);
 		if (str_eq(op->dest, "/dev") && !op->remount && (op->kind == MOUNT_BIND || str_eq(op->fstype, "devtmpfs")))
 			p->setup_dev = false;
 	}

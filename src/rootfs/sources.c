@@ -235,7 +235,7 @@ static int open_all(const struct rootfs_plan *p, const struct rootfs_userns *u, 
 		return err_in(e, "root.path");
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (open_mount(p, u, i, a, s, e) < 0)
-			return err_in(e, "%s", p->mounts[i].where);
+			return mount_err_in(&p->mounts[i], e);
 	if (open_cgroups(p, s, e) < 0 || open_devices(p, s, e) < 0)
 		return -e->code;
 	if (p->n_masked) {
