@@ -67,7 +67,9 @@ static int converse(struct worker *w, const struct proc_plan *proc, const struct
 	if (r == 0)
 		r = chan_expect(&w->init, MSG_READY, NULL, 0, NULL, e);
 	if (r == 0 && limits)
-		r = sec_apply_outside(limits, w->pid, e);
+		r = sec_apply_rank(limits, w->pid, e);
+	if (r == 0 && limits)
+		r = sec_apply_limits(limits, w->pid, e);
 	if (r == 0)
 		r = chan_send(&w->agent, MSG_READY, NULL, 0, -1, e);
 	if (r == 0)

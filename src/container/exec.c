@@ -286,14 +286,16 @@ static int pass_console(struct exec *x, struct err *e)
 	return r;
 }
 
-/* Limits only now: those of the container must not hinder the entering. */
+/* Limits only when it is ready: those of the container must not hinder the entering. */
 static int await_ready(struct exec *x, struct err *e)
 {
-	int r = x->plan.proc.terminal ? pass_console(x, e) : 0;
+	int r = x->vm ? 0 : sec_apply_rank(&x->plan.sec, x->pid, e);
 
+	if (r == 0 && x->plan.proc.terminal)
+		r = pass_console(x, e);
 	if (r == 0)
 		r = chan_expect(&x->chan, MSG_READY, NULL, 0, NULL, e);
-	return r < 0 || x->vm ? r : sec_apply_outside(&x->plan.sec, x->pid, e);
+	return r < 0 || x->vm ? r : sec_apply_limits(&x->plan.sec, x->pid, e);
 }
 
 /* From when the process is forked. */

@@ -38,13 +38,6 @@ int sec_apply_limits(const struct sec_plan *p, pid_t pid, struct err *e)
 	return rlimits_set(p, pid, e);
 }
 
-int sec_apply_outside(const struct sec_plan *p, pid_t pid, struct err *e)
-{
-	int r = sec_apply_rank(p, pid, e);
-
-	return r < 0 ? r : sec_apply_limits(p, pid, e);
-}
-
 /* ---- inside, early ---- */
 
 static int set_personality(unsigned long value, struct err *e)

@@ -86,10 +86,8 @@ must_check int seccomp_compile(const struct oci_seccomp *s, struct arena *a, con
 
 /* ---- steps ---- */
 
-/* Runtime side, for a process (pid as seen here) that does not run its program yet: resource limits by prlimit(2) (a process in a user namespace may
- * not raise its own) and oom_score_adj. */
-must_check int sec_apply_outside(const struct sec_plan *p, pid_t pid, struct err *e);
-/* One after the other: oom_score_adj, and then the limits. */
+/* Runtime side, for a process (pid as seen here) that does not run its program yet: oom_score_adj, at any time before; and resource
+ * limits by prlimit(2) (a process in a user namespace may not raise its own), when it has nothing large left to do. */
 must_check int sec_apply_rank(const struct sec_plan *p, pid_t pid, struct err *e);
 must_check int sec_apply_limits(const struct sec_plan *p, pid_t pid, struct err *e);
 

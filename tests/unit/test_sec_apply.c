@@ -410,14 +410,14 @@ static void limits_are_set_from_outside(void)
 	uint64_t got[2];
 	pid_t pid = sleeper();
 
-	expect(sec_apply_outside(&p, pid, &e) == 0);
+	expect(sec_apply_limits(&p, pid, &e) == 0);
 	expect(syscall(SYS_prlimit64, pid, RLIMIT_NOFILE, NULL, got) == 0 && got[0] == 100 && got[1] == 200);
 	expect(syscall(SYS_prlimit64, pid, RLIMIT_CORE, NULL, got) == 0 && got[0] == 0 && got[1] == 0);
 	v[1] = (struct sec_rlimit){ RLIMIT_NOFILE, "RLIMIT_NOFILE", 5, 1ull << 40 };
-	expect(sec_apply_outside(&p, pid, &e) == -EPERM);
+	expect(sec_apply_limits(&p, pid, &e) == -EPERM);
 	expect_str(e.text, "process.rlimits[1] (RLIMIT_NOFILE): setting 5, at most 1099511627776: Operation not permitted");
 	end(pid);
-	expect(sec_apply_outside(&p, pid, &e) == -ESRCH);
+	expect(sec_apply_limits(&p, pid, &e) == -ESRCH);
 }
 
 static void the_oom_score_is_set_from_outside(void)
@@ -431,7 +431,7 @@ static void the_oom_score_is_set_from_outside(void)
 		end(pid);
 		return;
 	}
-	if (sec_apply_outside(&p, pid, &e) < 0)
+	if (sec_apply_rank(&p, pid, &e) < 0)
 		printf("# %s\n", e.text);
 	snprintf(name, sizeof(name), "/proc/%d/oom_score_adj", (int)pid);
 	auto_fd int fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -439,7 +439,7 @@ static void the_oom_score_is_set_from_outside(void)
 	expect(read(fd, text, sizeof(text) - 1) > 0);
 	expect_str(text, "543\n");
 	end(pid);
-	expect(sec_apply_outside(&p, pid, &e) == -ENOENT);
+	expect(sec_apply_rank(&p, pid, &e) == -ENOENT);
 	expect(strncmp(e.text, "process.oomScoreAdj 543: /proc/", 31) == 0);
 }
 
