@@ -1,5 +1,4 @@
-/* string_sse2.c - strlen(), strcmp(), strchr(), memrchr(), strrchr(), memcpy() and memmove() of the
- * static program
+/* string_sse2.c - strlen(), strcmp(), strchr(), strchrnul(), memrchr(), strrchr(), memcpy() and memmove() of the static program
  *
  * Theory of operation: musl's strcmp() takes six instructions for each byte, and so made, with strlen(), an eighth of all that a
  * start executes. These take the place of libc's, as the linker finds them first. Sixteen bytes are looked at together. They may
@@ -38,7 +37,11 @@ size_t strlen(const char *s)
 	return (size_t)((const char *)at - s) + (size_t)__builtin_ctz(found);
 }
 
-char *strchr(const char *s, int c)
+/* By this name musl's strcspn(), strsep() and others call it. */
+char *__strchrnul(const char *s, int c);
+char *strchrnul(const char *s, int c) __attribute__((alias("__strchrnul")));
+
+char *__strchrnul(const char *s, int c)
 {
 	uintptr_t before = (uintptr_t)s % BLOCK;
 	const __m128i *at = (const void *)(s - before), wanted = _mm_set1_epi8((char)c);
@@ -48,8 +51,14 @@ char *strchr(const char *s, int c)
 		at++;
 		found = zeros(*at) | equals(*at, wanted);
 	}
-	s = (const char *)at + __builtin_ctz(found);
-	return *s == (char)c ? (char *)s : NULL;
+	return (char *)at + __builtin_ctz(found);
+}
+
+char *strchr(const char *s, int c)
+{
+	char *at = __strchrnul(s, c);
+
+	return *at == (char)c ? at : NULL;
 }
 
 void *memrchr(const void *s, int c, size_t n)

@@ -85,7 +85,7 @@ static bool all_noted(const struct cgroup_ref *r)
 
 bool cg_hold(const struct cgroup_ref *r, int *claim)
 {
-	int64_t until = clock_ms() + HOLD_MS;
+	int64_t until = 0; /* unless one has to wait */
 	bool noted = all_noted(r);
 
 	for (;;) {
@@ -97,7 +97,9 @@ bool cg_hold(const struct cgroup_ref *r, int *claim)
 			result = noted ? lock_dir(r->dirs[i].path, claim, &why) : cg_claim(r->dirs[i].path, claim, &mode, &why);
 		if (result != -EBUSY)
 			return true;
-		if (clock_ms() >= until)
+		if (!until)
+			until = clock_ms() + HOLD_MS;
+		else if (clock_ms() >= until)
 			return false;
 		cg_nap(1);
 	}

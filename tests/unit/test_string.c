@@ -88,6 +88,7 @@ static void a_character_is_found_first_and_last(void)
 			wrong += (strchr)(s, OTHER) != NULL || (strrchr)(s, OTHER) != NULL || (memrchr)(s, OTHER, len) != NULL;
 			wrong += (strchr)(s, 'z') != NULL || (memrchr)(s, 'z', len) != NULL; /* what is around it */
 			wrong += (strchr)(s, 0) != s + len || (strrchr)(s, 0) != s + len;
+			wrong += (strchrnul)(s, 0) != s + len || (strchrnul)(s, OTHER) != s + len;
 			s[len / 3] = s[len - 1] = OTHER;
 			wrong += (strchr)(s, OTHER) != s + len / 3 || (strrchr)(s, OTHER) != s + len - 1;
 			wrong += (memrchr)(s, OTHER, len) != s + len - 1;
