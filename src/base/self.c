@@ -136,8 +136,8 @@ static bool find_image(struct image *im)
 
 static bool map_over(uintptr_t start, uintptr_t end, int prot, uintptr_t offset)
 {
-	return call_here(SYS_mmap, start, end - start, (uintptr_t)prot, MAP_PRIVATE | MAP_FIXED | MAP_POPULATE,
-			 (uintptr_t)aside.file, offset) >= 0;
+	return call_here(SYS_mmap, start, end - start, (uintptr_t)prot, MAP_PRIVATE | MAP_FIXED, (uintptr_t)aside.file, offset) >=
+	       0;
 }
 
 /* Code and constants from the same file by the other mount, data in memory of its own. Nothing writes to data between its being
