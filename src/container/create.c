@@ -177,6 +177,8 @@ static int record_created(struct created *k, const struct create_options *o, str
 		r = send_fd_to_socket(o->pidfd_socket, "--pidfd-socket", "standard", k->pidfd, e);
 	if (r == 0 && o->pid_file)
 		r = write_pid_file(o->pid_file, k->pid, e);
+	if (r == 0)
+		k->pid_file = o->pid_file;
 	return r;
 }
 
@@ -316,7 +318,7 @@ void created_close(struct created *k)
 	container_close(&k->c);
 }
 
-static void abandon(const struct runtime *rt, struct created *k)
+void created_abandon(const struct runtime *rt, struct created *k)
 {
 	auto_arena struct arena a = { 0 };
 	struct err why;
@@ -334,6 +336,8 @@ static void abandon(const struct runtime *rt, struct created *k)
 	if (destroy(rt, &k->c, k->state, k->spec, &why) < 0)
 		log_warn("clean up: %s", why.text);
 	k->state->resctrl = NULL; /* it was of this function's arena */
+	if (k->pid_file)
+		(void)unlink(k->pid_file);
 }
 
 /* Init goes on without us; it closes the channel when our death no longer is its own. */
@@ -381,7 +385,7 @@ int create_container(const struct runtime *rt, const char *id, const struct crea
 	if (r == 0)
 		r = build(&k, o, to_start, a, e);
 	if (r < 0) {
-		abandon(rt, &k);
+		created_abandon(rt, &k);
 		created_close(&k);
 		return r;
 	}
@@ -399,6 +403,6 @@ int container_create(const struct runtime *rt, const char *id, const struct crea
 		return r;
 	r = release_init(&k, e);
 	if (r < 0)
-		abandon(rt, &k);
+		created_abandon(rt, &k);
 	return r;
 }

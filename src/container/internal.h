@@ -69,6 +69,7 @@ struct created {
 	const struct oci_spec *spec;
 	const struct plan *plan;
 	struct oci_state *state;
+	const char *pid_file; /* written for it, and gone with it if it does not start; NULL: none */
 };
 #define CREATED_EMPTY ((struct created){ .c = CONTAINER_EMPTY, .chan = { -1 }, .pidfd = -1, .console = -1, .claim = -1 })
 
@@ -77,6 +78,8 @@ struct created {
 must_check int create_container(const struct runtime *rt, const char *id, const struct create_options *o, bool to_start,
 				bool keep_console, struct arena *a, struct created *out, struct err *e);
 void created_close(struct created *k);
+/* Ends and removes one that could not be started, with all that was made for it. */
+void created_abandon(const struct runtime *rt, struct created *k);
 #define auto_created __attribute__((cleanup(created_close)))
 
 /* Ends and removes a container whose lock we hold: kills init and everything in its cgroup, removes the cgroup and the groups of

@@ -90,11 +90,7 @@ int container_run(const struct runtime *rt, const char *id, const struct run_opt
 	if (r == 0)
 		r = start_created(&k, e);
 	if (r < 0) {
-		struct err why;
-
-		end_child(&k);
-		if (destroy(rt, &k.c, k.state, k.spec, &why) < 0)
-			log_warn("clean up: %s", why.text);
+		created_abandon(rt, &k);
 		return r;
 	}
 	*status = 0;

@@ -342,6 +342,15 @@ taken() { if by_systemd; then echo 'already'; else echo 'exists and has processe
     drupe delete "$ID"
 }
 
+@test "run that fails at the very start leaves no pid file" {
+    echo "no program" >"$BUNDLE/rootfs/odd"
+    chmod 755 "$BUNDLE/rootfs/odd"
+    args /odd
+    refuses 'exec format error' drupe run --bundle "$BUNDLE" --pid-file "$BATS_TEST_TMPDIR/pid" "$ID"
+    [ ! -e "$BATS_TEST_TMPDIR/pid" ]
+    [ ! -e "$ROOT/$ID" ]
+}
+
 @test "a --pid-file that cannot be written makes create and run fail and leaves nothing" {
     local full=$BATS_TEST_TMPDIR/full c
     mkfifo "$BATS_TEST_TMPDIR/fifo"
