@@ -258,6 +258,7 @@ process_file() {
         'ln -s passwd passwd; ln -s /etc/group group' 'mknod passwd c 1 5; mknod group c 1 5' ': >passwd; printf "x:\\n\\0\\0:::::\\n:\\n" >group'; do
         rm -rf "${etc:?}/passwd" "${etc:?}/group"
         (cd "$etc" && eval "$make")
+        host_changed
         inside --user user /probe ids
         [ "$status" = 255 ]
         [[ "$output" == *'no user "user"'* ]]
@@ -270,7 +271,9 @@ process_file() {
     done
     rm -rf "$etc/passwd"
     seq 1 100000 | awk '{ print "n" $1 ":x:" $1 ":5::/h:" }' >"$etc/passwd"
+    host_changed
     inside --user n99999 /probe ids
+    [ "$status" = 0 ]
     [[ "$output" == *"uid 99999 99999 99999"*"gid 5 5 5"* ]]
     down
 }

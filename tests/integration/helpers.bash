@@ -22,6 +22,7 @@
 #   place NAME              sets linux.cgroupsPath to one of that name
 #   needs_cgroupfs          skips where systemd makes the cgroups
 #   in_runtime_mode MODE    skips unless the machine has cgroups of that mode: v1, hybrid, v2
+#   host_changed            waits until a guest sees what was changed in its root from outside, where there is a guest
 #   needs_vm                skips where there is no KVM that works, or no guest kernel: DRUPE_GUEST_KERNEL, build/guest-kernel/vmlinux
 # DRUPE_CGROUP_MANAGER=systemd: the cgroups are systemd's. What does not call `drupe` says "$RUNTIME" --root "$ROOT" "${MANAGER[@]}".
 # DRUPE_ISOLATION=vm: every container is in a virtual machine of its own, and the tests that vm-exceptions.txt names are skipped.
@@ -125,6 +126,11 @@ in_virtual_machines() {
     needs_vm
     ln -sf "$RUNTIME" "$BATS_TEST_TMPDIR/drupe-vm"
     RUNTIME=$BATS_TEST_TMPDIR/drupe-vm
+}
+
+# It keeps what it has looked up for a second (docs/vm.md).
+host_changed() {
+    [ "${DRUPE_ISOLATION-}" != vm ] || sleep 2
 }
 
 needs_vm() {

@@ -180,6 +180,7 @@ is() { [ "$(drupe state "$TOKEN" | jq -r .status)" = "$1" ]; }
     grep -qx test <<<"$output"
 
     echo 'somebody:x:12:34::/:/bin/sh' >>"$BUNDLE/rootfs/etc/passwd"
+    DRUPE_ISOLATION=vm host_changed
     run drupe exec --user somebody --cwd /tmp --env A=b --cap CAP_KILL "$TOKEN" /bin/sh -c 'id -u; id -g; pwd; echo $A; grep CapBnd /proc/self/status'
     echo "$output"
     [ "$output" = $'12\n34\n/tmp\nb\nCapBnd:\t'"$(grep CapBnd <<<"$output" | cut -f 2)" ]
